@@ -1,0 +1,181 @@
+package events
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nbd-wtf/go-nostr"
+)
+
+// Announcement is a node's slow facts: what it runs, for how much (31990, NIP-89).
+type Announcement struct {
+	Head
+	Name    string // `d`: one for each node
+	Kinds   []int
+	Models  []string // `t`: model ids, lower case
+	Relays  []string // where it hears jobs
+	Owner   PubKey   // optional; holds only if the owner's list names the node
+	Profile NodeProfile
+}
+
+// NodeProfile is the JSON content of an announcement: what plain clients read, and our `market`.
+type NodeProfile struct {
+	Name                string               `json:"name"`
+	About               string               `json:"about,omitempty"`
+	Picture             string               `json:"picture,omitempty"`
+	Lud16               string               `json:"lud16,omitempty"`
+	Amount              string               `json:"amount,omitempty"` // "free" or "flexible"
+	SupportsEncryption  bool                 `json:"supportsEncryption"`
+	EncryptionSupported bool                 `json:"encryptionSupported"` // the same under its older name
+	Params              map[string]ParamHint `json:"nip90Params,omitempty"`
+	Market              *Market              `json:"market,omitempty"`
+}
+
+// ParamHint tells plain clients about a parameter (nip90Params).
+type ParamHint struct {
+	Required    bool     `json:"required"`
+	Values      []string `json:"values"`
+	Description string   `json:"description,omitempty"`
+}
+
+// Market is what nodes of this profile say beyond NIP-89.
+type Market struct {
+	Version     int          `json:"v"`
+	Models      []ModelOffer `json:"models"`
+	GPUs        []GPU        `json:"gpus,omitempty"`
+	Concurrency int          `json:"concurrency"`
+	Pay         []string     `json:"pay"`
+	Delivery    []string     `json:"delivery"`
+	Payee       string       `json:"payee,omitempty"` // the Lightning node key its invoices are signed with, hex
+}
+
+// ModelOffer is one model with its price. Prices are msat per 1000 units, as JSON numbers.
+type ModelOffer struct {
+	ID      string `json:"id"`
+	Kinds   []int  `json:"kinds"`
+	Digest  string `json:"digest,omitempty"`
+	Context int    `json:"context,omitempty"`
+	Price   Price  `json:"price"`
+}
+
+// GPU is one graphics card of a node.
+type GPU struct {
+	Name   string `json:"name"`
+	VRAMMB int    `json:"vram_mb"`
+}
+
+// Address is the announcement's address for `a` tags (NIP-01).
+func (m *Announcement) Address() string {
+	return fmt.Sprintf("%d:%s:%s", KindAnnouncement, m.Author, m.Name)
+}
+
+// Model finds a model by its id; nil if the node does not run it.
+func (m *Announcement) Model(id string) *ModelOffer {
+	if m.Profile.Market == nil {
+		return nil
+	}
+	for i := range m.Profile.Market.Models {
+		if m.Profile.Market.Models[i].ID == id {
+			return &m.Profile.Market.Models[i]
+		}
+	}
+	return nil
+}
+
+func (m *Announcement) Event() *nostr.Event {
+	w := write(KindAnnouncement, m.Head)
+	w.tag("d", m.Name)
+	for _, k := range m.Kinds {
+		w.tag("k", strconv.Itoa(k))
+	}
+	for _, t := range m.Models {
+		w.tag("t", t)
+	}
+	if len(m.Relays) > 0 {
+		w.tag("relays", m.Relays...)
+	}
+	if m.Owner != "" {
+		w.tag("p", string(m.Owner), "", "owner")
+	}
+	w.tag("alt", "Compute node: "+m.Profile.Name)
+	content, err := json.Marshal(m.Profile)
+	if err != nil {
+		panic(err) // a struct of strings, numbers and slices always marshals
+	}
+	w.ev.Content = string(content)
+	return w.end(m.Head, false)
+}
+
+func parseAnnouncement(r *reader) (Message, error) {
+	m := &Announcement{Head: r.head(), Name: r.needText("d"), Kinds: r.kinds(), Models: r.firsts("t"), Relays: r.one("relays")}
+	for _, p := range r.all("p") {
+		if len(p) > 2 && p[2] == "owner" {
+			m.Owner = PubKey(r.hex("p", p[0]))
+		}
+	}
+	if r.ev.Content != "" {
+		if err := json.Unmarshal([]byte(r.ev.Content), &m.Profile); err != nil {
+			r.fail("content: %w", err)
+		}
+	}
+	if market := m.Profile.Market; market != nil {
+		for _, model := range market.Models {
+			p := model.Price
+			for _, amount := range []Msat{p.Base, p.In, p.Out, p.Ms} {
+				if amount < 0 || amount > MaxMsat {
+					r.fail("content: price of model %s is out of range", quote(model.ID))
+				}
+			}
+		}
+	}
+	return m, r.err
+}
+
+func (r *reader) kinds() (kinds []int) {
+	for _, k := range r.firsts("k") {
+		kinds = append(kinds, int(r.parse("k", k)))
+	}
+	return kinds
+}
+
+// Heartbeat says that a node is alive (11998, replaceable). Load is its own claim.
+type Heartbeat struct {
+	Head
+	Status   string // ready, busy, draining; anything else, from others, just means alive
+	Kinds    []int
+	Capacity int64 // jobs at once
+	Load     int64 // jobs running
+	Queue    int64 // jobs waiting
+}
+
+// Timing of heartbeats.
+const (
+	HeartbeatEvery = 120 * time.Second
+	HeartbeatLife  = 360 * time.Second
+)
+
+// Alive says whether the node counts as alive at now: −60 ≤ now − created_at ≤ 360 s, and not expired.
+func (m *Heartbeat) Alive(now time.Time) bool {
+	age := At(now) - m.At
+	return age >= -60 && age <= Unix(HeartbeatLife/time.Second) && (m.Expires == 0 || At(now) < m.Expires)
+}
+
+func (m *Heartbeat) Event() *nostr.Event {
+	w := write(KindHeartbeat, m.Head)
+	w.tag("status", m.Status)
+	for _, k := range m.Kinds {
+		w.tag("k", strconv.Itoa(k))
+	}
+	w.tag("capacity", Msat(m.Capacity).String())
+	w.tag("load", Msat(m.Load).String())
+	w.tag("queue", Msat(m.Queue).String())
+	return w.end(m.Head, false)
+}
+
+func parseHeartbeat(r *reader) (Message, error) {
+	m := &Heartbeat{Head: r.head(), Kinds: r.kinds(), Capacity: r.number("capacity"), Load: r.number("load"), Queue: r.number("queue")}
+	m.Status, _ = r.status()
+	return m, r.err
+}

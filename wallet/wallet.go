@@ -1,0 +1,172 @@
+// Package wallet is the family of Lightning wallets: small interfaces, a folder for each part, chosen by URL.
+//
+// A provider needs a Receiver, a consumer a Payer; Sealer and Balancer are abilities that some wallets have. The suite
+// in wallettest holds every part to what is written here. Begin with Receiver and Payer.
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"sort"
+	"strings"
+	"time"
+
+	"infernet/events"
+)
+
+// Hash is a payment hash: SHA-256 of the preimage (BOLT 11).
+type Hash [32]byte
+
+// Preimage is what a payer learns by paying (BOLT 11).
+type Preimage [32]byte
+
+// NewPreimage draws a fresh one.
+func NewPreimage() Preimage {
+	var r Preimage
+	rand.Read(r[:])
+	return r
+}
+
+// Hash is the payment hash that the preimage opens.
+func (r Preimage) Hash() Hash { return sha256.Sum256(r[:]) }
+
+func (r Preimage) String() string { return hex.EncodeToString(r[:]) }
+func (h Hash) String() string     { return hex.EncodeToString(h[:]) }
+
+// ParseHash reads 64 hex characters.
+func ParseHash(s string) (h Hash, err error) { return h, decode32(h[:], s) }
+
+// ParsePreimage reads 64 hex characters.
+func ParsePreimage(s string) (r Preimage, err error) { return r, decode32(r[:], s) }
+
+func decode32(to []byte, s string) error {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(to) {
+		return fmt.Errorf("want 64 hex characters, have %q", s)
+	}
+	copy(to, b)
+	return nil
+}
+
+// Errors of wallets.
+var (
+	ErrExpired      = errors.New("invoice expired")                    // it can no longer be paid
+	ErrInsufficient = errors.New("not enough money in the wallet")     // nothing was sent
+	ErrNotFound     = errors.New("the wallet does not know this hash") // neither paid nor being paid
+	ErrRejected     = errors.New("payment failed")                     // for good: nothing was sent
+	ErrInFlight     = errors.New("payment is under way")               // ask Sent later; never pay again
+	ErrUnavailable  = errors.New("wallet unavailable")                 // outcome unknown: ask Sent before any retry
+	ErrUnsupported  = errors.New("the wallet cannot do this")
+)
+
+// InvoiceRequest is what an invoice should say.
+type InvoiceRequest struct {
+	Amount      events.Msat // a whole number of satoshi, at least one
+	Description string
+	Until       time.Time // when it expires; the wallet may round to the second
+}
+
+// Invoice is a bolt11 invoice that the wallet made.
+type Invoice struct {
+	Bolt11 string
+	Hash   Hash
+	Amount events.Msat
+	Until  time.Time
+}
+
+// Settlement is money that arrived.
+type Settlement struct {
+	Hash   Hash
+	Amount events.Msat
+	At     time.Time
+}
+
+// Receiver is what a provider needs of a wallet.
+type Receiver interface {
+	Invoice(ctx context.Context, ask InvoiceRequest) (*Invoice, error)
+	// Await returns once the invoice is paid, ErrExpired once it cannot be any more, ErrNotFound if it is not ours. An
+	// invoice that was paid long ago returns at once. It survives a wallet that is away for a while.
+	Await(ctx context.Context, hash Hash) (Settlement, error)
+}
+
+// PaymentState says what became of a payment.
+type PaymentState string
+
+// What became of a payment. Only Failed allows another one.
+const (
+	Pending   PaymentState = "pending"
+	Succeeded PaymentState = "succeeded"
+	Failed    PaymentState = "failed"
+)
+
+// Payment is one payment that the wallet was asked for.
+type Payment struct {
+	Hash     Hash
+	State    PaymentState
+	Preimage Preimage // when Succeeded
+	Amount   events.Msat
+	Fee      events.Msat
+}
+
+// Payer is what a consumer needs of a wallet.
+type Payer interface {
+	// Pay pays an invoice, once however often it is called, and returns its preimage. maxFee is the most to pay above the
+	// invoice's amount. Errors: ErrInsufficient, ErrRejected, ErrExpired (nothing was sent); ErrInFlight, ErrUnavailable
+	// (unknown: ask Sent).
+	Pay(ctx context.Context, bolt11 string, maxFee events.Msat) (Preimage, error)
+	// Sent says what became of a payment; ErrNotFound if the wallet never tried it. Asked before any retry.
+	Sent(ctx context.Context, hash Hash) (Payment, error)
+}
+
+// Sealer is a Receiver that can make an invoice for a preimage that the caller chose.
+type Sealer interface {
+	SealedInvoice(ctx context.Context, ask InvoiceRequest, r Preimage) (*Invoice, error)
+}
+
+// Balancer is a wallet that says how much is in it.
+type Balancer interface {
+	Balance(ctx context.Context) (events.Msat, error)
+}
+
+// Wallet is an opened wallet. Assert the abilities it should have: Receiver, Payer, Sealer, Balancer.
+type Wallet interface {
+	// Describe says what it is, for people: "play money at ws://…".
+	Describe() string
+	io.Closer
+}
+
+// Opener opens a wallet from its URL.
+type Opener func(ctx context.Context, u *url.URL, log *slog.Logger) (Wallet, error)
+
+// Openers is the list of wallets in a program, by URL scheme.
+type Openers map[string]Opener
+
+// Open opens the wallet that raw names. The part of the scheme before a "+" picks the wallet. Errors never repeat the
+// URL: it may hold a secret.
+func (o Openers) Open(ctx context.Context, raw string, log *slog.Logger) (Wallet, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("wallet: not a URL")
+	}
+	open, ok := o[u.Scheme]
+	if !ok {
+		name, _, _ := strings.Cut(u.Scheme, "+")
+		open, ok = o[name]
+	}
+	if !ok {
+		known := make([]string, 0, len(o))
+		for k := range o {
+			known = append(known, k+":")
+		}
+		sort.Strings(known)
+		return nil, fmt.Errorf("wallet %s: no such kind of wallet; there are %s", u.Scheme+":", strings.Join(known, " "))
+	}
+	return open(ctx, u, log)
+}

@@ -1,0 +1,201 @@
+package completions
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"infernet/engine"
+	"infernet/events"
+)
+
+var (
+	_ engine.Engine    = (*Server)(nil)
+	_ engine.Estimator = (*Server)(nil)
+)
+
+// Options are a Server's settings.
+type Options struct {
+	Kinds []int // job kinds that every model serves; nil: by the models' names
+	Slots int   // jobs at once; 0: what a llama-server says, else 1
+	Exact bool  // the server is a llama-server: Estimate counts with its tokenizer
+}
+
+// Server is an OpenAI-compatible server as an engine.
+type Server struct {
+	client *Client
+	models *catalog
+	opts   Options
+
+	mu      sync.Mutex
+	closed  bool
+	end     chan struct{} // closed by Close
+	running sync.WaitGroup
+}
+
+// NewServer makes an engine of a client. The client is the engine's from then on.
+func NewServer(c *Client, o Options) *Server {
+	return &Server{
+		client: c, opts: o, end: make(chan struct{}),
+		models: &catalog{client: c, kinds: o.Kinds, slots: o.Slots},
+	}
+}
+
+// Models lists what the server has now; a list of the last few seconds is good enough.
+func (s *Server) Models(ctx context.Context) ([]engine.Model, error) {
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	list, err := s.models.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return plain(list), nil
+}
+
+// Run does one job over one request. Where the server counts no tokens, In is the estimate and Out the number of deltas
+// (nearly every server sends one a token).
+func (s *Server) Run(parent context.Context, job engine.Job, emit func(engine.Part) error) (*engine.Output, error) {
+	ctx, done, err := s.begin(parent)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	out, err := s.run(ctx, job, emit)
+	if err != nil && parent.Err() != nil {
+		return nil, parent.Err()
+	}
+	return out, err
+}
+
+func (s *Server) run(ctx context.Context, job engine.Job, emit func(engine.Part) error) (*engine.Output, error) {
+	model, err := s.admit(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	if job.Kind == events.KindEmbeddings {
+		return s.embed(ctx, model, job)
+	}
+	chat, err := Prompt(job)
+	if err != nil {
+		return nil, err
+	}
+	chat.Model = model.server
+	guess := about(chat.Messages)
+	if _, asked := job.Params.Lookup("max_tokens"); !asked && model.Context > 0 {
+		// our own default must not be what overflows the context; if the prompt alone does, the server says so
+		if room := int64(model.Context) - guess; room > 0 {
+			chat.MaxTokens = min(chat.MaxTokens, room)
+		}
+	}
+	var text strings.Builder
+	answer, err := s.client.Chat(ctx, chat, func(delta string) error {
+		text.WriteString(delta)
+		return emit(engine.Delta{Text: delta})
+	})
+	if err != nil {
+		return nil, err
+	}
+	usage := events.Usage{In: answer.In, Out: answer.Out}
+	if usage.In == 0 {
+		usage.In = guess
+	}
+	if usage.Out == 0 {
+		usage.Out = answer.Deltas
+	}
+	return &engine.Output{Text: text.String(), Usage: usage}, nil
+}
+
+func (s *Server) embed(ctx context.Context, model entry, job engine.Job) (*engine.Output, error) {
+	texts, err := Texts(job)
+	if err != nil {
+		return nil, err
+	}
+	if len(texts) == 0 {
+		return nil, &engine.InvalidError{Param: "i", Reason: "embeddings need an input"}
+	}
+	dimensions, _ := job.Params.Int("dimensions")
+	vectors, tokens, err := s.client.Embed(ctx, model.server, texts, dimensions)
+	if err != nil {
+		return nil, err
+	}
+	if tokens == 0 {
+		tokens = aboutTexts(texts)
+	}
+	text, err := json.Marshal(vectors)
+	if err != nil {
+		return nil, fmt.Errorf("write vectors: %w", err)
+	}
+	return &engine.Output{Text: string(text), Usage: events.Usage{In: tokens}}, nil
+}
+
+// admit checks a job against its kind's table and finds its model.
+func (s *Server) admit(ctx context.Context, job engine.Job) (entry, error) {
+	if err := Check(job); err != nil {
+		return entry{}, err
+	}
+	model, err := s.models.find(ctx, job.Model)
+	if err != nil {
+		return entry{}, err
+	}
+	if !slices.Contains(model.Kinds, job.Kind) {
+		return entry{}, &engine.InvalidError{Param: "model", Reason: fmt.Sprintf("%s does not serve %s (kind %d)", model.ID, events.Kinds[job.Kind].Name, job.Kind)}
+	}
+	return model, nil
+}
+
+// Close ends every job, waits for them, and drops the connections.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.end)
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+	s.client.Close()
+	return nil
+}
+
+// begin counts a call in, under a context that Close ends.
+func (s *Server) begin(parent context.Context) (ctx context.Context, done func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := fmt.Errorf("%w: closed", engine.ErrUnavailable)
+	if s.closed {
+		return nil, nil, gone
+	}
+	s.running.Add(1)
+	ctx, cancel := context.WithCancelCause(parent)
+	left := make(chan struct{})
+	go func() {
+		select {
+		case <-s.end:
+			cancel(gone)
+		case <-left:
+		}
+	}()
+	return ctx, func() { close(left); cancel(nil); s.running.Done() }, nil
+}
+
+// ParseKinds reads a list of job kinds, such as 5050,5001: those that this package serves.
+func ParseKinds(list string) ([]int, error) {
+	var kinds []int
+	for _, word := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%q is no number of a job kind", word)
+		case !slices.Contains([]int{events.KindText, events.KindSummary, events.KindTranslation, events.KindEmbeddings}, n):
+			return nil, fmt.Errorf("%d is not served; there are 5050, 5001, 5002, 5800", n)
+		}
+		kinds = append(kinds, n)
+	}
+	return kinds, nil
+}

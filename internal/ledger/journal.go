@@ -1,0 +1,160 @@
+package ledger
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/events"
+)
+
+// Role is a party's part in a job.
+type Role string
+
+// The roles. One ledger may hold both.
+const (
+	Provider Role = "provider"
+	Customer Role = "customer"
+)
+
+// Take writes down that a job is taken on, in one commit: its first events, and facts that belong to it. From now on it
+// is unfinished.
+func (l *Ledger) Take(job events.ID, role Role, facts map[string][]byte, evs ...*nostr.Event) error {
+	return l.write(func(tx *sql.Tx) error {
+		for name, value := range facts {
+			if _, err := put(tx, job, name, value); err != nil {
+				return err
+			}
+		}
+		if err := keep(tx, job, evs); err != nil {
+			return err
+		}
+		_, err := once(tx, "insert into jobs (job, role, at) values (?, ?, ?)", string(job), string(role), now())
+		return err
+	})
+}
+
+// Keep writes signed events of a job into the journal. An event that is there already stays as it is.
+func (l *Ledger) Keep(job events.ID, evs ...*nostr.Event) error {
+	return l.write(func(tx *sql.Tx) error { return keep(tx, job, evs) })
+}
+
+func keep(tx *sql.Tx, job events.ID, evs []*nostr.Event) error {
+	for _, ev := range evs {
+		body, err := json.Marshal(ev)
+		if err != nil {
+			return err
+		}
+		if _, err := once(tx, "insert into events (id, job, event) values (?, ?, ?)", ev.ID, string(job), string(body)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Events gives a job's journal, in the order it was kept.
+func (l *Ledger) Events(job events.ID) ([]*nostr.Event, error) {
+	rows, err := l.db.Query("select event from events where job = ? order by seq", string(job))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var evs []*nostr.Event
+	for rows.Next() {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return nil, err
+		}
+		ev := &nostr.Event{}
+		if err := json.Unmarshal(body, ev); err != nil {
+			return nil, fmt.Errorf("journal of job %s: %w", job, err)
+		}
+		evs = append(evs, ev)
+	}
+	return evs, rows.Err()
+}
+
+// Put keeps a fact or secret of a job: the first write wins, and what is kept is returned.
+func (l *Ledger) Put(job events.ID, name string, value []byte) (kept []byte, err error) {
+	err = l.write(func(tx *sql.Tx) error {
+		kept, err = put(tx, job, name, value)
+		return err
+	})
+	return kept, err
+}
+
+func put(tx *sql.Tx, job events.ID, name string, value []byte) ([]byte, error) {
+	if value == nil {
+		value = []byte{}
+	}
+	first, err := once(tx, "insert into facts (job, name, value) values (?, ?, ?)", string(job), name, value)
+	if first || err != nil {
+		return value, err
+	}
+	err = tx.QueryRow("select value from facts where job = ? and name = ?", string(job), name).Scan(&value)
+	return value, err
+}
+
+// Value gives a fact or secret of a job; ok is false if there is none.
+func (l *Ledger) Value(job events.ID, name string) (value []byte, ok bool, err error) {
+	err = l.db.QueryRow("select value from facts where job = ? and name = ?", string(job), name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	return value, err == nil, err
+}
+
+// Finish writes down how a job ended: it is not resumed any more.
+func (l *Ledger) Finish(job events.ID, end string) error {
+	return l.write(func(tx *sql.Tx) error {
+		_, err := tx.Exec("update jobs set end = ? where job = ? and end is null", end, string(job))
+		return err
+	})
+}
+
+// Unfinished lists the jobs without an end, oldest first: what to resume.
+func (l *Ledger) Unfinished(role Role) ([]events.ID, error) {
+	rows, err := l.jobs("select job, role, at, end from jobs where role = ? and end is null order by seq", string(role))
+	var ids []events.ID
+	for _, row := range rows {
+		ids = append(ids, row.Job)
+	}
+	return ids, err
+}
+
+// Row is a job in the list of jobs.
+type Row struct {
+	Job  events.ID
+	Role Role
+	At   time.Time
+	End  string // "" while it has none
+}
+
+// Jobs lists a role's newest jobs, newest first.
+func (l *Ledger) Jobs(role Role, limit int) ([]Row, error) {
+	return l.jobs("select job, role, at, end from jobs where role = ? order by seq desc limit ?", string(role), limit)
+}
+
+func (l *Ledger) jobs(query string, args ...any) ([]Row, error) {
+	rows, err := l.db.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []Row
+	for rows.Next() {
+		var row Row
+		var at int64
+		var end sql.NullString
+		if err := rows.Scan(&row.Job, &row.Role, &at, &end); err != nil {
+			return nil, err
+		}
+		row.At, row.End = time.Unix(at, 0), end.String
+		found = append(found, row)
+	}
+	return found, rows.Err()
+}

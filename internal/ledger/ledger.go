@@ -1,0 +1,110 @@
+// Package ledger remembers which payments bought what. A payment buys once, a job runs once, an offer is used once.
+//
+// What a method has returned is on the disk: it survives kill -9 and power loss (SQLite, WAL, synchronous=FULL). Many
+// processes may open one ledger. Beside the money facts it keeps the journal: every signed event and secret that a job
+// relies on, and which jobs have no end yet. Begin with Take and Begin for a provider, Take and Commit for a customer.
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// Ledger is an open ledger. Its methods may be called at the same time.
+type Ledger struct {
+	db *sql.DB
+}
+
+const schema = `
+create table if not exists claims      (hash text primary key, job text not null) without rowid;
+create table if not exists starts      (job text primary key, at integer not null) without rowid;
+create table if not exists uses        (offer text primary key, job text not null) without rowid;
+create table if not exists commitments (job text primary key, hash text not null unique, payee text not null, bolt11 text not null,
+                                        amount integer not null, at integer not null, preimage text) without rowid;
+create table if not exists voids       (hash text primary key, job text not null, amount integer not null, why text not null, at integer not null) without rowid;
+create table if not exists facts       (job text not null, name text not null, value blob not null, primary key (job, name)) without rowid;
+create table if not exists events      (seq integer primary key, id text not null unique, job text not null, event text not null);
+create index if not exists events_job  on events (job, seq);
+create table if not exists jobs        (seq integer primary key, job text not null, role text not null, at integer not null, end text, unique (job, role));
+create index if not exists jobs_open   on jobs (role, seq) where end is null;
+pragma user_version = 1;
+`
+
+// ErrForeign says that a file is no ledger of this version.
+var ErrForeign = errors.New("not a ledger of this version")
+
+// Open opens a ledger, and makes it if there is none, readable by its owner only.
+func Open(path string) (*Ledger, error) {
+	l, err := open(path)
+	if err != nil {
+		return nil, fmt.Errorf("ledger %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func open(path string) (*Ledger, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)"}, "_txlock": {"immediate"}}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode())
+	if err != nil {
+		return nil, err
+	}
+	var version int
+	if err := db.QueryRow("pragma user_version").Scan(&version); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	if version > 1 {
+		db.Close()
+		return nil, fmt.Errorf("%w: it is of version %d", ErrForeign, version)
+	}
+	if version == 0 {
+		if _, err := db.Exec("begin immediate;" + schema + "commit"); err != nil {
+			db.Close()
+			return nil, err
+		}
+	}
+	return &Ledger{db}, nil
+}
+
+// Close closes the ledger.
+func (l *Ledger) Close() error { return l.db.Close() }
+
+// write runs f in one durable commit: when write returns nil, it is on the disk.
+func (l *Ledger) write(f func(tx *sql.Tx) error) error {
+	tx, err := l.db.BeginTx(context.Background(), nil) // a money fact is not given up half-way
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// once inserts a row that may exist once, and says whether this call did.
+func once(tx *sql.Tx, query string, args ...any) (first bool, err error) {
+	res, err := tx.Exec(query+" on conflict do nothing", args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+func now() int64 { return time.Now().Unix() }

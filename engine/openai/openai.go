@@ -8,11 +8,8 @@ package openai
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
-	"strconv"
 	"strings"
 
 	"infernet/engine"
@@ -27,49 +24,9 @@ import (
 //	slots=8            jobs at once; what a llama-server says of itself, else 1
 func Open(_ context.Context, u *url.URL, _ *slog.Logger) (engine.Engine, error) {
 	_, scheme, _ := strings.Cut(u.Scheme, "+")
-	shown := u.Redacted()
-	if (scheme != "http" && scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("engine %s: no address of a server; hint: openai+http://127.0.0.1:8080/v1", shown)
-	}
-	if u.User != nil {
-		return nil, fmt.Errorf("engine %s: a key in the address would show in logs; hint: put it into a file and add ?key_file=/path/of/the/file", shown)
-	}
-	base := &url.URL{Scheme: scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}
-	if base.Path == "" {
-		base.Path = "/v1"
-	}
-	config := completions.Config{Base: base}
-	var opts completions.Options
-	for name, values := range u.Query() {
-		value, err := values[0], error(nil)
-		switch name {
-		case "key_file":
-			config.Key, err = key(value)
-		case "kinds":
-			opts.Kinds, err = completions.ParseKinds(value)
-		case "slots":
-			if opts.Slots, err = strconv.Atoi(value); err == nil && opts.Slots < 1 {
-				err = fmt.Errorf("at least 1")
-			}
-		default:
-			err = fmt.Errorf("no such option; there are key_file, kinds, slots")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("engine %s: option %s: %w", shown, name, err)
-		}
+	config, opts, err := completions.ParseURL(u, scheme, "openai+http://127.0.0.1:8080/v1")
+	if err != nil {
+		return nil, err
 	}
 	return completions.NewServer(completions.NewClient(config), opts), nil
-}
-
-// key reads an API key: the file's first line.
-func key(path string) (string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("read the API key: %w", err)
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(data)), "\n")
-	if line = strings.TrimSpace(line); line == "" {
-		return "", fmt.Errorf("%s is empty", path)
-	}
-	return line, nil
 }

@@ -139,7 +139,7 @@ func (c *catalog) ask(ctx context.Context) ([]entry, error) {
 		}
 		e.Slots = max(e.Slots, 1)
 		if e.Kinds = c.kinds; e.Kinds == nil {
-			e.Kinds = kindsOf(e.ID)
+			e.Kinds = KindsOf(e.ID)
 			if m.Owner == "llamacpp" && !slices.Contains(e.Kinds, events.KindEmbeddings) && c.gives(ctx, m.ID) {
 				e.Kinds = append(e.Kinds, events.KindEmbeddings)
 			}
@@ -181,8 +181,8 @@ func name(id string) string {
 	return id
 }
 
-// kindsOf guesses from a model's name which jobs it serves; none for what is no language model.
-func kindsOf(id string) []int {
+// KindsOf guesses from a model's name which jobs it serves; none for what is no language model.
+func KindsOf(id string) []int {
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(id, w) })
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -182,20 +181,4 @@ func (s *Server) begin(parent context.Context) (ctx context.Context, done func()
 		}
 	}()
 	return ctx, func() { close(left); cancel(nil); s.running.Done() }, nil
-}
-
-// ParseKinds reads a list of job kinds, such as 5050,5001: those that this package serves.
-func ParseKinds(list string) ([]int, error) {
-	var kinds []int
-	for _, word := range strings.Split(list, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(word))
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("%q is no number of a job kind", word)
-		case !slices.Contains([]int{events.KindText, events.KindSummary, events.KindTranslation, events.KindEmbeddings}, n):
-			return nil, fmt.Errorf("%d is not served; there are 5050, 5001, 5002, 5800", n)
-		}
-		kinds = append(kinds, n)
-	}
-	return kinds, nil
 }

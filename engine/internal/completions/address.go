@@ -1,0 +1,78 @@
+package completions
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"infernet/events"
+)
+
+// ParseURL reads the address of a running server, name+http://host:port/v1 (without a path, /v1 is meant), and the options
+// key_file, kinds and slots in its query. scheme is what follows the +; example stands in the hint of an error.
+func ParseURL(u *url.URL, scheme, example string) (Config, Options, error) {
+	shown := u.Redacted()
+	if (scheme != "http" && scheme != "https") || u.Host == "" {
+		return Config{}, Options{}, fmt.Errorf("engine %s: no address of a server; hint: %s", shown, example)
+	}
+	if u.User != nil {
+		return Config{}, Options{}, fmt.Errorf("engine %s: a key in the address would show in logs; hint: put it into a file and add ?key_file=/path/of/the/file", shown)
+	}
+	base := &url.URL{Scheme: scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}
+	if base.Path == "" {
+		base.Path = "/v1"
+	}
+	config, opts := Config{Base: base}, Options{}
+	for name, values := range u.Query() {
+		value, err := values[0], error(nil)
+		switch name {
+		case "key_file":
+			config.Key, err = readKey(value)
+		case "kinds":
+			opts.Kinds, err = ParseKinds(value)
+		case "slots":
+			if opts.Slots, err = strconv.Atoi(value); err == nil && opts.Slots < 1 {
+				err = errors.New("at least 1")
+			}
+		default:
+			err = errors.New("no such option; there are key_file, kinds, slots")
+		}
+		if err != nil {
+			return Config{}, Options{}, fmt.Errorf("engine %s: option %s: %w", shown, name, err)
+		}
+	}
+	return config, opts, nil
+}
+
+// readKey reads an API key: the file's first line.
+func readKey(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read the API key: %w", err)
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(data)), "\n")
+	if line = strings.TrimSpace(line); line == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return line, nil
+}
+
+// ParseKinds reads a list of job kinds, such as 5050,5001: those that this package serves.
+func ParseKinds(list string) ([]int, error) {
+	var kinds []int
+	for _, word := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%q is no number of a job kind", word)
+		case !slices.Contains([]int{events.KindText, events.KindSummary, events.KindTranslation, events.KindEmbeddings}, n):
+			return nil, fmt.Errorf("%d is not served; there are 5050, 5001, 5002, 5800", n)
+		}
+		kinds = append(kinds, n)
+	}
+	return kinds, nil
+}

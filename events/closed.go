@@ -58,7 +58,8 @@ func parseClosed(r *reader) (Message, error) {
 	}
 }
 
-// Sign makes the event that travels: signed, and encrypted first where the message says so.
+// Sign makes the event that travels: signed, and encrypted first where the message says so. The message learns its id,
+// author and time.
 func Sign(ctx context.Context, m Message, s Signer) (*nostr.Event, error) {
 	ev := m.Event()
 	if ev.Tags.Find("encrypted") != nil {
@@ -72,6 +73,8 @@ func Sign(ctx context.Context, m Message, s Signer) (*nostr.Event, error) {
 	if err := s.Sign(ctx, ev); err != nil {
 		return nil, fmt.Errorf("sign kind %d: %w", ev.Kind, err)
 	}
+	h := m.head()
+	h.ID, h.Author, h.At = ID(ev.ID), PubKey(ev.PubKey), Unix(ev.CreatedAt)
 	return ev, nil
 }
 

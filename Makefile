@@ -1,0 +1,67 @@
+# Targets for people: demo, test. For those who change the project: long, bench, lint, vectors, docs, build.
+# Everything fetched goes to $(CACHE); nothing on the system changes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+CACHE   ?= $(or $(INFERNET_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/infernet)
+export INFERNET_CACHE := $(CACHE)
+
+# libsecp256k1 is compiled in where there is a C compiler: five times faster signatures. CGO_ENABLED=0 does without.
+CGO     := $(shell go env CGO_ENABLED)
+TAGS    := $(if $(filter 1,$(CGO)),libsecp256k1,)
+GO      := go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X infernet/internal/cli.version=$(VERSION)
+MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
+
+.PHONY: build demo test long bench lint vectors docs engine model race nocgo clean
+
+build:
+	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
+
+## demo: one paid, streamed job of a real model, and the same prompt with sealed delivery; leaves nothing running
+demo:
+	@TAGS='$(TAGS)' LDFLAGS='$(LDFLAGS)' scripts/demo.sh
+
+engine:
+	@scripts/get-llama.sh $(CACHE)/llama
+
+model:
+	@scripts/get-model.sh $(CACHE)/models
+
+## test: installs what it needs and runs everything
+test: engine lint
+	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -tags '$(TAGS)' ./...); done
+	$(MAKE) --no-print-directory race nocgo
+
+# the race detector over the rooms where goroutines meet
+race:
+	$(GO) test -race -tags '$(TAGS)' ./...
+
+# the other build: no C compiler
+nocgo:
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/infernet
+	CGO_ENABLED=0 $(GO) test ./events ./wallet/bolt11
+
+## long: the full forms of what test samples
+long: engine
+	INFERNET_LONG=1 $(GO) test -tags '$(TAGS)' -count=20 -timeout 60m ./internal/testnet
+	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 60m ./...
+
+## bench: the market's path against a direct call, as ratios in one run
+bench: engine
+	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 200x -timeout 20m ./internal/testnet
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'lint: run gofmt -w on these'; exit 1; }
+	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) vet -tags '$(TAGS)' ./...); done
+	@for f in scripts/*.sh .ci/run; do bash -n "$$f"; done
+
+## vectors: writes events/testdata/vectors anew
+vectors:
+	$(GO) test -tags '$(TAGS)' ./events -run TestVectors -update
+
+clean:
+	rm -rf bin

@@ -1,0 +1,166 @@
+package consumer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"time"
+
+	"infernet/events"
+	"infernet/wallet"
+)
+
+// await waits until the chosen node has delivered, said no, or fallen silent.
+func (j *job) await(ctx context.Context) error {
+	for {
+		at := j.mine()
+		if j.paying == nil || at.Result() != nil && j.sealed() {
+			switch at.State {
+			case events.StateDelivered, events.StateSettled:
+				return nil
+			case events.StateFailed:
+				return &RefusedError{at.Error(), j.node}
+			}
+			if silent := j.silentAt(at); !j.c.Now().Before(silent) {
+				return &VanishedError{Node: j.node, State: at.State, Paid: j.paid}
+			}
+		}
+		if _, err := j.next(ctx, j.silentAt(at)); err != nil {
+			return err
+		}
+	}
+}
+
+// mine is the chosen node's part in the job.
+func (j *job) mine() *events.Engagement {
+	for _, e := range j.fold().Engaged {
+		if e.Node == j.node {
+			return e
+		}
+	}
+	return &events.Engagement{Node: j.node, State: events.StateAwarded}
+}
+
+// silentAt is when the node counts as silent: its lease is over, or it has not answered. A paid node has as long as the
+// job: the money is out.
+func (j *job) silentAt(at *events.Engagement) time.Time {
+	deadline := j.req.Deadline.Time()
+	if !j.req.Profile {
+		return deadline
+	}
+	if len(at.Runs) == 0 {
+		if j.committed {
+			return deadline
+		}
+		return j.answerBy()
+	}
+	var lease events.Unix
+	for _, run := range at.Runs {
+		lease = max(lease, run.Lease)
+	}
+	return min(lease, j.req.Deadline).Time().Add(time.Second)
+}
+
+// verify holds the result against what its node promised, pays and opens a sealed one, and waits a moment for the
+// receipt.
+func (j *job) verify(ctx context.Context) (*Delivery, error) {
+	m := j.mine().Result()
+	bad := func(why string) error { return &BadResultError{j.node, why, j.paid} }
+	if m.Status != "" && m.Status != "success" {
+		return nil, bad("its status is " + m.Status)
+	}
+	if m.To != "" && m.To != j.req.Author {
+		return nil, bad("it is for somebody else")
+	}
+	text := m.Content
+	switch {
+	case m.Sealed != nil:
+		if err := j.unseal(ctx, m); err != nil {
+			return nil, err
+		}
+		text = string(j.opened)
+	case j.sealed():
+		return nil, bad("it should be sealed")
+	case m.X != "" && m.X != events.ContentHash(text):
+		return nil, bad("its hash is not its text's")
+	}
+	if m.Usage.In+m.Usage.Out > int64(len(text)+len(j.req.Event().String()))+64 {
+		return nil, bad("it claims more units than there are bytes")
+	}
+	d := &Delivery{
+		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(), Paid: j.paid, Hash: j.hash,
+		Preimage: j.preimage, Result: m, First: j.first, Took: j.c.Now().Sub(j.began),
+	}
+	d.Receipt = j.receipt(ctx)
+	return d, nil
+}
+
+func (j *job) payWay() string {
+	switch {
+	case j.paid == 0:
+		return events.PayFree
+	case j.sealed():
+		return events.PaySealed
+	}
+	return events.PayPrepaid
+}
+
+// unseal checks a sealed result, pays for its key and opens it.
+func (j *job) unseal(ctx context.Context, m *events.Result) error {
+	bad := func(why string) error { return &BadResultError{j.node, why, j.paid} }
+	sealed, err := base64.StdEncoding.DecodeString(m.Content)
+	if err != nil {
+		return bad("the sealed bytes are no base64")
+	}
+	if sum := sha256.Sum256(sealed); hex.EncodeToString(sum[:]) != m.Sealed.Sum {
+		return bad("the sealed bytes are not those that the node signed")
+	}
+	if m.Amount == nil {
+		return bad("it names no price")
+	}
+	if !j.committed {
+		invoice, err := j.check(ctx, m.Bolt11, *m.Amount, j.limit())
+		if err != nil {
+			return err
+		}
+		if invoice.PaymentHash.String() != m.Sealed.PaymentHash {
+			return &BadInvoiceError{j.node, "its preimage would not open the result"}
+		}
+		if err := j.send(ctx, m.Bolt11, *m.Amount, j.limit()); err != nil {
+			return err
+		}
+	}
+	for j.preimage == (wallet.Preimage{}) {
+		if _, err := j.next(ctx, j.req.Deadline.Time()); err != nil {
+			return err
+		}
+		if j.paying == nil && j.preimage == (wallet.Preimage{}) {
+			return &VanishedError{Node: j.node, State: events.StateDelivered, Paid: j.paid}
+		}
+	}
+	for_ := events.SealedFor{Job: j.req.ID, Node: j.node, Customer: j.req.Author}
+	if j.opened, err = events.Unseal(for_, j.preimage, sealed, m.X); err != nil {
+		return bad(err.Error())
+	}
+	return nil
+}
+
+// receiptIn is how long a verified delivery waits for its receipt.
+const receiptIn = 2 * time.Second
+
+// receipt is the node's, if it comes soon. Nothing depends on it.
+func (j *job) receipt(ctx context.Context) *events.Receipt {
+	if !j.req.Profile {
+		return nil
+	}
+	until := j.c.Now().Add(receiptIn)
+	for {
+		for _, m := range j.mine().Receipts {
+			return m
+		}
+		if m, err := j.next(ctx, until); m == nil || err != nil {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"infernet/events"
+)
+
+// answerIn is how long a node has to answer an award.
+const answerIn = 15 * time.Second
+
+// award tells the chosen node, in an auction. Elsewhere the request itself, or the payment, is the award.
+func (j *job) award(ctx context.Context) error {
+	j.payee = j.c.payeeOf(ctx, j.node)
+	if j.offer == nil || j.req.Bids == nil || j.offer.Plain || j.awarded() {
+		return nil
+	}
+	return j.say(ctx, &events.Award{
+		Head: events.Head{At: events.At(j.c.Now()), Expires: j.req.Keep()}, Job: j.req.ID, Offer: j.offer.ID, Node: j.node,
+		Amount: j.offer.Amount, Until: min(events.At(j.c.Now().Add(answerIn)), j.req.Deadline),
+	})
+}
+
+// awarded says whether an award went out before a crash: a job is awarded once.
+func (j *job) awarded() bool {
+	for _, m := range j.said {
+		if _, ok := m.(*events.Award); ok && m.Signed().Author == j.req.Author {
+			return true
+		}
+	}
+	return false
+}
+
+// answerBy is when a chosen node that says nothing counts as a no-show.
+func (j *job) answerBy() time.Time {
+	for _, m := range j.said {
+		if award, ok := m.(*events.Award); ok && award.Author == j.req.Author {
+			return award.Until.Time()
+		}
+	}
+	if j.req.Bids == nil && j.req.Profile {
+		return j.began.Add(answerIn)
+	}
+	return j.req.Deadline.Time()
+}
+
+// runnerUp is the next offer to order from, when the chosen node did not show up and nothing was paid; else nil.
+func (j *job) runnerUp(err error) *events.Offer {
+	gone, ok := err.(*VanishedError)
+	refused, no := err.(*RefusedError)
+	if (!ok || gone.Paid > 0) && (!no || j.committed || !again(refused.Code)) || j.committed {
+		return nil
+	}
+	now := events.At(j.c.Now())
+	for _, o := range j.rest {
+		if !o.Plain && now < o.Until && now < j.req.Deadline {
+			return o
+		}
+	}
+	return nil
+}
+
+// again says whether another node may do better.
+func again(code string) bool {
+	switch code {
+	case events.CodeUnavailable, events.CodeRateLimited, events.CodeExpired, events.CodeConflict, events.CodeUnsupportedModel:
+		return true
+	}
+	return false
+}
+
+// order takes up a runner-up's offer: a new encrypted job of the same key to that one node. The first job was awarded
+// once and stays so.
+func (c *Consumer) order(ctx context.Context, old *job, offer *events.Offer) (*job, error) {
+	j := &job{c: c, order: old.order, signer: old.signer, watch: old.watch, began: old.began, offer: offer, node: offer.Author}
+	for _, o := range old.rest {
+		if o.Author != offer.Author {
+			j.rest = append(j.rest, o)
+		}
+	}
+	req := *old.req
+	req.Head = events.Head{At: events.At(c.Now()), Expires: old.req.Keep()}
+	req.Bids, req.Models = nil, nil
+	req.To, req.Encrypted = []events.PubKey{offer.Author}, true
+	req.Order, req.Retry = offer.ID, old.req.ID
+	j.req, j.order.Retry = &req, old.req.ID
+	var secret []byte
+	if keys, ok := old.signer.(*events.Keys); ok && c.Signer == nil {
+		secret = []byte(keys.Secret())
+	}
+	j.tell(Step{Job: old.req.ID, Note: "node " + short(old.node) + " did not show up, ordering from " + short(offer.Author)})
+	return j, j.open(ctx, secret)
+}
+

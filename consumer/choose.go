@@ -1,0 +1,121 @@
+package consumer
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"infernet/events"
+)
+
+// choose collects offers while the auction lasts and picks one. In a direct job the node is chosen already; in a plain
+// one paying an offer takes it.
+func (j *job) choose(ctx context.Context) error {
+	if j.node != "" && j.req.Profile || j.order.Way == Plain && j.free() {
+		return nil
+	}
+	if err := j.collect(ctx); err != nil {
+		return err
+	}
+	offers := j.fitting()
+	if len(offers) == 0 {
+		if result := j.fold().Result(); result != nil { // a plain node that worked for free
+			j.node = result.Author
+			return nil
+		}
+		return j.noOffers(ctx)
+	}
+	pick := offers[0]
+	if j.order.Choose != nil {
+		var err error
+		if pick, err = j.order.Choose(offers); err != nil {
+			return err
+		}
+	}
+	j.take(pick)
+	j.rest = slices.DeleteFunc(offers, func(o *events.Offer) bool { return o.Author == pick.Author })
+	return nil
+}
+
+// free says whether nothing will be paid in a plain job.
+func (j *job) free() bool { return j.order.MaxCost == 0 }
+
+// maxOffers is how many messages a customer reads before it chooses: a flood ends the auction, not the customer.
+const maxOffers = 256
+
+// collect waits for offers until the auction's window is over, or the first fits and that is enough.
+func (j *job) collect(ctx context.Context) error {
+	until := j.req.Deadline.Time()
+	if j.req.Bids != nil {
+		until = j.began.Add(time.Duration(j.req.Bids.Seconds) * time.Second)
+	}
+	for range maxOffers {
+		m, err := j.next(ctx, until)
+		if m == nil || err != nil {
+			return err
+		}
+		first := j.req.Bids == nil || j.req.Bids.Mode == "first"
+		if first && (len(j.fitting()) > 0 || j.fold().State.Final()) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// fitting are the live offers that the order allows, cheapest first, one for each node.
+func (j *job) fitting() (fit []*events.Offer) {
+	now, seen := events.At(j.c.Now()), map[events.PubKey]bool{}
+	for _, o := range j.fold().Offers {
+		if seen[o.Author] || o.Cap > j.order.MaxCost || (!o.Plain && now > o.Until) {
+			continue
+		}
+		if !o.Plain && len(j.order.Pay) > 0 && o.Pay != events.PayFree && !slices.Contains(j.order.Pay, o.Pay) {
+			continue
+		}
+		if o.Cap > 0 && j.c.Wallet == nil {
+			continue
+		}
+		seen[o.Author] = true
+		fit = append(fit, o)
+	}
+	return fit
+}
+
+// take makes an offer the chosen one, and asks meanwhile which Lightning key its node announced.
+func (j *job) take(o *events.Offer) {
+	j.offer, j.node = o, o.Author
+}
+
+func (j *job) noOffers(ctx context.Context) error {
+	e := &NoOffersError{Kind: j.req.Kind, Model: j.req.Model(), MaxCost: j.order.MaxCost}
+	for _, m := range j.said {
+		if r, ok := m.(*events.Refusal); ok {
+			e.Refused = append(e.Refused, r)
+		}
+	}
+	for _, o := range j.fold().Offers {
+		if o.Cap > j.order.MaxCost {
+			e.Dear = append(e.Dear, o)
+		}
+	}
+	nodes, err := j.c.Nodes(ctx)
+	if err != nil || e.Model == "" {
+		return e
+	}
+	var models []string
+	for _, n := range nodes {
+		if n.Model(e.Model) != nil {
+			return e // it is run, but nobody offered
+		}
+		for _, m := range n.Models {
+			if !slices.Contains(models, m) {
+				models = append(models, m)
+			}
+		}
+	}
+	e.Near = events.Near(e.Model, models)
+	if len(e.Near) == 0 {
+		e.Near = models[:min(3, len(models))]
+	}
+	return e
+}

@@ -1,0 +1,184 @@
+// Package consumer buys jobs: it submits a request, collects offers, awards one, pays, and returns a verified result.
+//
+// It promises that a job is paid at most once and that no payment is forgotten: what is about to be sent is in the
+// ledger first, and Resume goes on with every job that a crash left open. Nothing is paid that was not checked.
+//
+// Begin with Do.
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/events"
+	"infernet/internal/ledger"
+	"infernet/internal/pool"
+	"infernet/wallet"
+)
+
+// Config says with what a consumer buys. Pool and Ledger are needed.
+type Config struct {
+	Pool   *pool.Pool
+	Relays []string // where answers are wanted, at most 5; written into requests
+	Ledger *ledger.Ledger
+	Wallet wallet.Payer  // nil: only free jobs
+	Signer events.Signer // nil: a fresh key for each job, so that jobs cannot be linked
+	MaxFee func(amount events.Msat) events.Msat
+
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// Consumer buys jobs, many at once.
+type Consumer struct {
+	Config
+
+	mu    sync.Mutex
+	nodes map[events.PubKey]known
+}
+
+// New checks the config.
+func New(c Config) (*Consumer, error) {
+	if c.Pool == nil || c.Ledger == nil {
+		return nil, errors.New("consumer: pool and ledger are needed")
+	}
+	if c.MaxFee == nil {
+		c.MaxFee = func(amount events.Msat) events.Msat { return max(amount/100, 5*events.Sat) }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Consumer{Config: c, nodes: map[events.PubKey]known{}}, nil
+}
+
+// Ways to buy.
+const (
+	Auction = "auction" // collect offers, take the best
+	Direct  = "direct"  // encrypted, to one node, at its announced price
+	Plain   = "plain"   // NIP-90 as every client speaks it
+)
+
+// Order is a job to buy.
+type Order struct {
+	Kind     int
+	Inputs   []events.Input
+	Params   events.Params // with model and stream, if wanted
+	Output   string
+	MaxCost  events.Msat // the most to pay; 0 means only for free
+	Pay      []string    // ways to pay, preferred first; what the wallet can, if empty
+	Way      string      // Auction if empty
+	Node     events.PubKey
+	Only     []events.PubKey // only these nodes may offer
+	Window   time.Duration   // how long offers are collected, in whole seconds; 1 s if unset
+	First    bool            // take the first offer that fits
+	Open     bool            // offers may be in clear
+	Priority string
+	Life     time.Duration // until the deadline; 5 minutes if unset
+	Retry    events.ID
+
+	// Choose picks one of the offers, cheapest first; the cheapest is taken if unset.
+	Choose func([]*events.Offer) (*events.Offer, error) `json:"-"`
+}
+
+// Step is one thing that happened to a job, for whoever watches.
+type Step struct {
+	Job     events.ID
+	Event   *nostr.Event   // as it was signed; nil for steps of the wallet
+	Message events.Message // opened
+	Note    string         // steps without an event: "paid 42 sat"
+	Delta   string         // the next piece of streamed text, in order
+}
+
+// Delivery is what was bought.
+type Delivery struct {
+	Job      events.ID
+	Node     events.PubKey
+	Model    string
+	Text     string
+	Usage    events.Usage
+	Pay      string
+	Paid     events.Msat
+	Hash     wallet.Hash     // of the payment; zero if free
+	Preimage wallet.Preimage // proof of payment; zero if free
+	Result   *events.Result
+	Receipt  *events.Receipt // nil if none came in time
+	First    time.Duration   // from the request to the first token; 0 if not streamed
+	Took     time.Duration   // from the request to the verified result
+}
+
+// Do buys one job, from the request to the verified result, and tells watch (which may be nil) each step. A node that
+// does not show up before it was paid is replaced by the runner-up. Errors: *NoOffersError, *RefusedError,
+// *VanishedError, *BadResultError, *BadInvoiceError, and what the wallet says.
+func (c *Consumer) Do(ctx context.Context, o Order, watch func(Step)) (*Delivery, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	j, err := c.submit(ctx, o, watch)
+	if err != nil {
+		return nil, err
+	}
+	return c.finish(ctx, j)
+}
+
+// finish takes a submitted job to its end.
+func (c *Consumer) finish(ctx context.Context, j *job) (*Delivery, error) {
+	for {
+		done, err := j.buy(ctx)
+		next := j.runnerUp(err)
+		if next == nil {
+			return done, c.end(ctx, j, err)
+		}
+		c.Log.Info("the node did not show up, orders from the next", "job", j.req.ID, "node", j.node, "next", next.Author)
+		if err := c.Ledger.Finish(j.req.ID, "no show"); err != nil {
+			return nil, err
+		}
+		if j, err = c.order(ctx, j, next); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// buy is one try at one node: choose it, award it, pay it, await its result, verify it.
+func (j *job) buy(ctx context.Context) (*Delivery, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, j.req.Deadline.Time(), errDeadline)
+	defer cancel()
+	if err := j.choose(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.award(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.pay(ctx); err != nil {
+		return nil, err
+	}
+	if err := j.await(ctx); err != nil {
+		return nil, err
+	}
+	return j.verify(ctx)
+}
+
+// end closes a job in the ledger, unless money is still out for it: then Resume looks after it.
+func (c *Consumer) end(ctx context.Context, j *job, why error) error {
+	end := "delivered"
+	if why != nil {
+		end = why.Error()
+		if j.committed && !j.settledBadly(why) {
+			return why
+		}
+		if ctx.Err() != nil {
+			j.cancel(ctx)
+		}
+	}
+	if err := c.Ledger.Finish(j.req.ID, end); err != nil {
+		return errors.Join(why, fmt.Errorf("ledger: %w", err))
+	}
+	return why
+}

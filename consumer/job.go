@@ -1,0 +1,277 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/events"
+	"infernet/internal/ledger"
+	"infernet/internal/pool"
+	"infernet/wallet"
+)
+
+// job is one request on its way.
+type job struct {
+	c      *Consumer
+	order  Order
+	signer events.Signer
+	watch  func(Step)
+	req    *events.Request
+	sub    *pool.Subscription
+	sent   <-chan error // the request's publication
+	began  time.Time
+
+	said  []events.Message // all that was heard, for Fold
+	node  events.PubKey    // the chosen one
+	offer *events.Offer    // nil in a direct job
+	rest  []*events.Offer  // the runners-up
+	payee <-chan string    // the chosen node's Lightning key, as it announced it
+
+	committed bool
+	hash      wallet.Hash
+	preimage  wallet.Preimage
+	paid      events.Msat
+	paying    <-chan payment
+
+	seq    int64 // of the next chunk
+	first  time.Duration
+	opened []byte // a sealed result's text
+}
+
+// defaults of an order.
+const (
+	defaultLife   = 5 * time.Minute
+	defaultWindow = time.Second
+)
+
+// submit writes the job into the ledger, listens for answers and publishes the request.
+func (c *Consumer) submit(ctx context.Context, o Order, watch func(Step)) (*job, error) {
+	j := &job{c: c, order: o, signer: c.Signer, watch: watch, began: c.Now()}
+	secret := []byte{}
+	if j.signer == nil {
+		keys := events.GenerateKeys()
+		j.signer, secret = keys, []byte(keys.Secret())
+	}
+	if err := j.build(ctx); err != nil {
+		return nil, err
+	}
+	return j, j.open(ctx, secret)
+}
+
+// open makes the job real: signed, in the ledger, subscribed to, published.
+func (j *job) open(ctx context.Context, secret []byte) error {
+	ev, err := events.Sign(ctx, j.req, j.signer)
+	if err != nil {
+		return err
+	}
+	if size := len(ev.String()); size > events.MaxEvent {
+		return fmt.Errorf("the job makes an event of %d bytes, at most %d travel", size, events.MaxEvent)
+	}
+	body, err := json.Marshal(j.order)
+	if err != nil {
+		return err
+	}
+	facts := map[string][]byte{"order": body, "key": secret}
+	if err := j.c.Ledger.Take(j.req.ID, ledger.Customer, facts, ev); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	j.listen(ctx)
+	j.sent = j.c.Pool.Send(ctx, ev)
+	j.tell(Step{Event: ev, Message: j.req})
+	return nil
+}
+
+// listen subscribes to all that is said about the job.
+func (j *job) listen(ctx context.Context) {
+	j.sub = j.c.Pool.Subscribe(ctx, nostr.Filter{
+		Kinds: []int{events.KindFeedback, events.KindChunk, j.req.Kind + 1000}, Tags: nostr.TagMap{"e": {string(j.req.ID)}},
+	})
+}
+
+// build makes the request out of the order.
+func (j *job) build(ctx context.Context) error {
+	o, c := &j.order, j.c
+	kind, ok := events.Kinds[o.Kind]
+	if !ok {
+		return fmt.Errorf("kind %d is not known here", o.Kind)
+	}
+	life := o.Life
+	if life == 0 {
+		life = defaultLife
+	}
+	bid, now := o.MaxCost, c.Now()
+	j.req = &events.Request{
+		Head: events.Head{At: events.At(now)}, Kind: o.Kind, Profile: true, Inputs: o.Inputs, Params: o.Params, Output: o.Output,
+		Bid: &bid, Pay: o.Pay, Relays: c.Relays, Deadline: events.At(now.Add(life)), Priority: o.Priority, Retry: o.Retry,
+	}
+	j.req.Expires = j.req.Keep()
+	switch o.Way {
+	case "", Auction:
+		window := o.Window
+		if window == 0 {
+			window = defaultWindow
+		}
+		j.req.Bids = &events.Auction{Seconds: int64(max(1, window.Round(time.Second)/time.Second)), Mode: "auto", Open: o.Open}
+		if o.First {
+			j.req.Bids.Mode = "first"
+		}
+		if model := j.req.Model(); model != "" {
+			j.req.Models = []string{model}
+		}
+		j.req.To = o.Only
+	case Direct:
+		if err := j.direct(ctx); err != nil {
+			return err
+		}
+	case Plain:
+		j.req.Profile, j.req.Pay, j.req.Priority = false, nil, ""
+		j.req.Expires = j.req.Deadline
+		if o.Node != "" {
+			j.req.To, j.node = []events.PubKey{o.Node}, o.Node
+		}
+	default:
+		return fmt.Errorf("way to buy %q: there is auction, direct and plain", o.Way)
+	}
+	return kind.Check(j.req)
+}
+
+// direct addresses the job to one node, at the price of the announcement that was read.
+func (j *job) direct(ctx context.Context) error {
+	node, err := j.c.pick(ctx, &j.order)
+	if err != nil {
+		return err
+	}
+	j.node = node.Author
+	j.req.To, j.req.Encrypted = []events.PubKey{node.Author}, true
+	j.req.Address, j.req.Price = node.Address(), node.ID
+	return nil
+}
+
+// next waits for the next message of the job; nil once until is over. Chunks go to the watcher and are not returned.
+func (j *job) next(ctx context.Context, until time.Time) (events.Message, error) {
+	timer := time.NewTimer(until.Sub(j.c.Now()))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-timer.C:
+			return nil, nil
+		case err := <-j.sent:
+			if err != nil {
+				return nil, fmt.Errorf("no relay took the job: %w", err)
+			}
+			j.sent = nil
+		case done := <-j.paying:
+			j.paying = nil
+			if err := j.payDone(done); err != nil {
+				return nil, err
+			}
+		case ev, ok := <-j.sub.Events:
+			if !ok {
+				return nil, context.Cause(ctx)
+			}
+			if m := j.hear(ctx, ev); m != nil {
+				return m, nil
+			}
+		}
+	}
+}
+
+// hear opens what was said, and keeps it if it is the market's.
+func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
+	m, err := events.Open(ctx, ev, j.signer)
+	if err != nil {
+		j.c.Log.Debug("ignored an event", "id", ev.ID, "err", err)
+		return nil
+	}
+	if m.Signed().At > events.At(j.c.Now().Add(events.MaxFuture)) {
+		return nil
+	}
+	if chunk, ok := m.(*events.Chunk); ok {
+		j.chunk(chunk)
+		return nil
+	}
+	j.said = append(j.said, m)
+	if m.Signed().Author != j.req.Author {
+		j.tell(Step{Event: ev, Message: m})
+	}
+	switch m := m.(type) {
+	case *events.Invoice, *events.Result, *events.Receipt, *events.Refusal:
+		if m.Signed().Author == j.node {
+			j.keep(ev)
+		}
+	case *events.Offer:
+		if m.Plain {
+			j.keep(ev)
+		}
+	}
+	return m
+}
+
+// keep writes an event that the job relies on into the journal.
+func (j *job) keep(ev *nostr.Event) {
+	if err := j.c.Ledger.Keep(j.req.ID, ev); err != nil {
+		j.c.Log.Error("cannot keep an event", "job", j.req.ID, "id", ev.ID, "err", err)
+	}
+}
+
+// chunk passes on a piece of the stream. Chunks are a preview: what is missing comes with the result.
+func (j *job) chunk(m *events.Chunk) {
+	if m.Author != j.node || m.Seq != j.seq {
+		return
+	}
+	j.seq++
+	if j.first == 0 && m.Delta != "" {
+		j.first = j.c.Now().Sub(j.began)
+	}
+	if m.Delta != "" {
+		j.tell(Step{Message: m, Delta: m.Delta})
+	}
+}
+
+func (j *job) tell(s Step) {
+	if j.watch != nil {
+		s.Job = j.req.ID
+		j.watch(s)
+	}
+}
+
+// fold says where the job stands, as far as this consumer has heard.
+func (j *job) fold() *events.Job { return events.Fold(j.req, j.said, j.c.Now()) }
+
+// say signs one of the customer's own messages, keeps it, and publishes it.
+func (j *job) say(ctx context.Context, m events.Message) error {
+	ev, err := events.Sign(ctx, m, j.signer)
+	if err != nil {
+		return err
+	}
+	if err := j.c.Ledger.Keep(j.req.ID, ev); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	j.said = append(j.said, m)
+	sent := j.c.Pool.Send(ctx, ev)
+	j.sent = sent
+	j.tell(Step{Event: ev, Message: m})
+	return nil
+}
+
+// cancel tells the market that the job is not wanted any more, as far as there is still time.
+func (j *job) cancel(ctx context.Context) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer stop()
+	m := &events.Cancel{
+		Head: events.Head{At: events.At(j.c.Now()), Expires: j.req.Keep()}, Job: j.req.ID, Kind: j.req.Kind, Node: j.node,
+	}
+	ev, err := events.Sign(ctx, m, j.signer)
+	if err == nil {
+		err = j.c.Pool.Publish(ctx, ev)
+	}
+	if err != nil {
+		j.c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
+	}
+}

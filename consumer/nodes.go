@@ -1,0 +1,149 @@
+package consumer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/events"
+)
+
+// Node is a node of the market, as it shows itself.
+type Node struct {
+	*events.Announcement
+	Beat *events.Heartbeat // its last; nil if none is known
+}
+
+// Alive says whether the node's last heartbeat is young enough.
+func (n Node) Alive(now time.Time) bool { return n.Beat != nil && n.Beat.Alive(now) }
+
+// known is a node that was looked up, and when.
+type known struct {
+	Node
+	at time.Time
+}
+
+// nodesFor is how long a look-up is good for: shorter than a replaced price holds.
+const nodesFor = time.Minute
+
+// Nodes lists the market's nodes, living ones first, then by key.
+func (c *Consumer) Nodes(ctx context.Context) ([]Node, error) {
+	return c.lookUp(ctx, nostr.Filter{Kinds: []int{events.KindAnnouncement, events.KindHeartbeat}, Limit: 500})
+}
+
+func (c *Consumer) lookUp(ctx context.Context, filter nostr.Filter) ([]Node, error) {
+	found, err := c.Pool.Query(ctx, filter)
+	if err != nil {
+		return nil, fmt.Errorf("ask the relays for nodes: %w", err)
+	}
+	shown, beats := map[events.PubKey]*events.Announcement{}, map[events.PubKey]*events.Heartbeat{}
+	for _, ev := range found {
+		m, err := events.Parse(ev)
+		if err != nil {
+			continue
+		}
+		switch m := m.(type) {
+		case *events.Announcement:
+			if old := shown[m.Author]; m.Profile.Market != nil && (old == nil || old.At < m.At) {
+				shown[m.Author] = m
+			}
+		case *events.Heartbeat:
+			if old := beats[m.Author]; old == nil || old.At < m.At {
+				beats[m.Author] = m
+			}
+		}
+	}
+	now := c.Now()
+	var nodes []Node
+	for key, m := range shown {
+		nodes = append(nodes, Node{m, beats[key]})
+	}
+	slices.SortFunc(nodes, func(a, b Node) int {
+		if x, y := a.Alive(now), b.Alive(now); x != y {
+			if x {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Author, b.Author)
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range nodes {
+		c.nodes[n.Author] = known{n, now}
+	}
+	return nodes, nil
+}
+
+// node looks one node up, if it was not a moment ago.
+func (c *Consumer) node(ctx context.Context, key events.PubKey) (Node, error) {
+	c.mu.Lock()
+	k, ok := c.nodes[key]
+	c.mu.Unlock()
+	if ok && c.Now().Sub(k.at) < nodesFor {
+		return k.Node, nil
+	}
+	nodes, err := c.lookUp(ctx, nostr.Filter{
+		Kinds: []int{events.KindAnnouncement, events.KindHeartbeat}, Authors: []string{string(key)},
+	})
+	if err != nil {
+		return Node{}, err
+	}
+	if len(nodes) == 0 {
+		return Node{}, fmt.Errorf("node %s is not announced on these relays", short(key))
+	}
+	return nodes[0], nil
+}
+
+// payeeOf looks up which Lightning key a node announced; "" if none.
+func (c *Consumer) payeeOf(ctx context.Context, key events.PubKey) <-chan string {
+	payee := make(chan string, 1)
+	go func() {
+		n, err := c.node(ctx, key)
+		if err != nil || n.Profile.Market == nil {
+			payee <- ""
+			return
+		}
+		payee <- n.Profile.Market.Payee
+	}()
+	return payee
+}
+
+// pick chooses the node of a direct job: the one named, else the living one that runs the model for the least.
+func (c *Consumer) pick(ctx context.Context, o *Order) (*events.Announcement, error) {
+	if o.Node != "" {
+		n, err := c.node(ctx, o.Node)
+		return n.Announcement, err
+	}
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	model := (&events.Request{Params: o.Params}).Model()
+	var best *events.Announcement
+	var price events.Msat
+	var models []string
+	for _, n := range nodes {
+		if !n.Alive(c.Now()) || !slices.Contains(n.Kinds, o.Kind) {
+			continue
+		}
+		for _, m := range n.Profile.Market.Models {
+			models = append(models, m.ID)
+			if model != "" && m.ID != model || !slices.Contains(m.Kinds, o.Kind) {
+				continue
+			}
+			cost, err := m.Price.Cost(events.Usage{In: 1000, Out: 1000}, 100)
+			if err == nil && (best == nil || cost < price) {
+				best, price = n.Announcement, cost
+			}
+		}
+	}
+	if best == nil {
+		return nil, &NoOffersError{Kind: o.Kind, Model: model, MaxCost: o.MaxCost, Near: events.Near(model, models)}
+	}
+	return best, nil
+}

@@ -1,0 +1,200 @@
+package consumer
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"infernet/events"
+	"infernet/internal/ledger"
+	"infernet/wallet"
+	"infernet/wallet/bolt11"
+)
+
+// payment is how a payment ended.
+type payment struct {
+	preimage wallet.Preimage
+	err      error
+}
+
+// pay pays in advance, if that is the way agreed on: it waits for the node's invoice, checks it, commits to it and
+// sends the money. It returns once the payment is under way; next hears how it ends.
+func (j *job) pay(ctx context.Context) error {
+	if j.committed || j.sealed() {
+		return nil
+	}
+	if j.offer != nil && j.offer.Plain {
+		return j.send(ctx, j.offer.Bolt11, j.offer.Amount, j.offer.Cap)
+	}
+	for {
+		if invoice := j.invoice(); invoice != nil {
+			return j.send(ctx, invoice.Bolt11, invoice.Amount, j.limit())
+		}
+		if j.started() {
+			return nil
+		}
+		m, err := j.next(ctx, j.answerBy())
+		if err != nil {
+			return err
+		}
+		if no, ok := m.(*events.Refusal); ok && no.Author == j.node {
+			return &RefusedError{no, j.node}
+		}
+		if m == nil {
+			return &VanishedError{Node: j.node, State: events.StateNoShow}
+		}
+	}
+}
+
+// sealed says whether the offer sells the result by its key.
+func (j *job) sealed() bool { return j.offer != nil && j.offer.Pay == events.PaySealed }
+
+// limit is the most this job may cost: what was offered, and never more than the order allows.
+func (j *job) limit() events.Msat {
+	if j.offer != nil {
+		return min(j.offer.Cap, j.order.MaxCost)
+	}
+	return j.order.MaxCost
+}
+
+// invoice is the chosen node's, if it has sent one.
+func (j *job) invoice() *events.Invoice {
+	for _, m := range j.said {
+		if invoice, ok := m.(*events.Invoice); ok && invoice.Author == j.node {
+			return invoice
+		}
+	}
+	return nil
+}
+
+// started says whether the node works without being paid first.
+func (j *job) started() bool {
+	for _, m := range j.said {
+		if m.Signed().Author != j.node {
+			continue
+		}
+		switch m.(type) {
+		case *events.Running, *events.Result:
+			return true
+		}
+	}
+	return false
+}
+
+// send checks an invoice, commits to it in the ledger, and pays it in the background.
+func (j *job) send(ctx context.Context, raw string, said, limit events.Msat) error {
+	invoice, err := j.check(ctx, raw, said, limit)
+	if err != nil {
+		return err
+	}
+	if err := j.commit(invoice, raw); err != nil {
+		return err
+	}
+	done := make(chan payment, 1)
+	j.paying = done
+	go func() {
+		r, err := j.c.Wallet.Pay(ctx, raw, j.c.MaxFee(invoice.Amount))
+		done <- payment{r, err}
+	}()
+	return nil
+}
+
+// check says why an invoice must not be paid; nothing is sent then.
+func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*bolt11.Invoice, error) {
+	bad := func(format string, args ...any) error {
+		return &BadInvoiceError{j.node, fmt.Sprintf(format, args...)}
+	}
+	if j.c.Wallet == nil {
+		return nil, bad("there is no wallet to pay from")
+	}
+	invoice, err := bolt11.Decode(raw)
+	if err != nil {
+		return nil, bad("%v", err)
+	}
+	switch {
+	case invoice.Amount == 0:
+		return nil, bad("it names no amount")
+	case invoice.Amount != said.CeilSat():
+		return nil, bad("it asks for %s, its message for %s", invoice.Amount.Human(), said.Human())
+	case invoice.Amount > limit:
+		return nil, bad("it asks for %s, agreed was up to %s", invoice.Amount.Human(), limit.Human())
+	case invoice.Expired(j.c.Now()):
+		return nil, bad("it has expired")
+	}
+	if j.req.Profile && !invoice.Describes("infernet "+string(j.req.ID)) {
+		return nil, bad("it was made for something else, %q", invoice.Description)
+	}
+	if payee := j.payeeKey(ctx); payee != "" && payee != hex.EncodeToString(invoice.Payee[:]) {
+		return nil, bad("it pays %x, the node announced %s", invoice.Payee, payee)
+	}
+	known, err := j.c.Ledger.HashKnown(invoice.PaymentHash)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	if known {
+		return nil, bad("its payment hash was used before")
+	}
+	return invoice, nil
+}
+
+// commit writes down what is about to be paid: one commitment for each job.
+func (j *job) commit(invoice *bolt11.Invoice, raw string) error {
+	first, err := j.c.Ledger.Commit(ledger.Commitment{
+		Job: j.req.ID, Hash: invoice.PaymentHash, Payee: j.node, Bolt11: raw, Amount: invoice.Amount, At: j.c.Now(),
+	})
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if !first {
+		return &BadInvoiceError{j.node, "this job was paid for already"}
+	}
+	j.committed, j.hash, j.paid = true, invoice.PaymentHash, invoice.Amount
+	return nil
+}
+
+// payDone writes down how the payment ended. Only a wallet's word that it failed frees the job's commitment.
+func (j *job) payDone(p payment) error {
+	if p.err == nil {
+		if p.preimage.Hash() != j.hash {
+			return fmt.Errorf("the wallet's preimage does not fit the invoice of node %s", short(j.node))
+		}
+		if err := j.c.Ledger.Settle(j.req.ID, p.preimage); err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+		j.preimage = p.preimage
+		j.tell(Step{Note: "paid " + j.paid.Human() + ", payment hash " + j.hash.String()})
+		return nil
+	}
+	for _, lost := range []error{wallet.ErrInsufficient, wallet.ErrRejected, wallet.ErrExpired} {
+		if errors.Is(p.err, lost) {
+			if err := j.c.Ledger.Void(j.req.ID, p.err.Error()); err != nil {
+				return fmt.Errorf("ledger: %w", err)
+			}
+			j.committed, j.paid = false, 0
+			return fmt.Errorf("pay node %s: %w", short(j.node), p.err)
+		}
+	}
+	return fmt.Errorf("pay node %s: %w (the ledger keeps it; 'infernet job watch %s' goes on)", short(j.node), p.err, j.req.ID)
+}
+
+// settledBadly says whether an error ends the job although money was committed: nothing more can come.
+func (j *job) settledBadly(why error) bool {
+	var refused *RefusedError
+	var bad *BadResultError
+	return j.preimage != (wallet.Preimage{}) && (errors.As(why, &refused) || errors.As(why, &bad))
+}
+
+// payeeIn is how long the chosen node's announcement is looked for before its invoice is checked without.
+const payeeIn = 2 * time.Second
+
+func (j *job) payeeKey(ctx context.Context) string {
+	select {
+	case payee := <-j.payee:
+		return payee
+	case <-time.After(payeeIn):
+	case <-ctx.Done():
+	}
+	return ""
+}

@@ -1,0 +1,127 @@
+package consumer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"infernet/events"
+	"infernet/internal/ledger"
+	"infernet/wallet"
+)
+
+// Unfinished lists the jobs that were submitted and have no end yet: a crash, or a node that was paid and is silent.
+func (c *Consumer) Unfinished() ([]events.ID, error) { return c.Ledger.Unfinished(ledger.Customer) }
+
+// Resume goes on with a job that an earlier run submitted. It returns what Do would have.
+func (c *Consumer) Resume(ctx context.Context, id events.ID, watch func(Step)) (*Delivery, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	j, err := c.recall(ctx, id, watch)
+	if err != nil {
+		return nil, fmt.Errorf("resume job %s: %w", id, err)
+	}
+	if err := j.askWallet(ctx); err != nil {
+		return nil, fmt.Errorf("resume job %s: %w", id, err)
+	}
+	return c.finish(ctx, j)
+}
+
+// recall rebuilds a job from the ledger and what the relays still have of it.
+func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (*job, error) {
+	j := &job{c: c, signer: c.Signer, watch: watch}
+	order, ok, err := c.Ledger.Value(id, "order")
+	if err != nil || !ok {
+		return nil, errors.Join(errors.New("it is not in the ledger"), err)
+	}
+	if err := json.Unmarshal(order, &j.order); err != nil {
+		return nil, fmt.Errorf("order: %w", err)
+	}
+	if secret, _, err := c.Ledger.Value(id, "key"); err != nil {
+		return nil, err
+	} else if len(secret) > 0 {
+		if j.signer, err = events.NewKeys(string(secret)); err != nil {
+			return nil, err
+		}
+	}
+	kept, err := c.Ledger.Events(id)
+	if err != nil {
+		return nil, err
+	}
+	for _, ev := range kept {
+		m, err := events.Open(ctx, ev, j.signer)
+		if err != nil {
+			return nil, fmt.Errorf("journal: %w", err)
+		}
+		if req, ok := m.(*events.Request); ok && req.ID == id {
+			j.req = req
+			continue
+		}
+		j.said = append(j.said, m)
+		if award, ok := m.(*events.Award); ok {
+			j.node = award.Node
+		}
+	}
+	if j.req == nil {
+		return nil, errors.New("the request is missing in the journal")
+	}
+	j.began = j.req.At.Time()
+	if j.node == "" && j.req.Bids == nil && len(j.req.To) == 1 {
+		j.node = j.req.To[0]
+	}
+	j.listen(ctx)
+	for _, ev := range kept { // a relay may never have got it
+		if ev.ID == string(id) {
+			j.sent = c.Pool.Send(ctx, ev)
+		}
+	}
+	j.findOffer()
+	return j, nil
+}
+
+// findOffer finds the offer that the award takes.
+func (j *job) findOffer() {
+	for _, m := range j.said {
+		if offer, ok := m.(*events.Offer); ok && offer.Author == j.node {
+			j.offer = offer
+		}
+	}
+}
+
+// askWallet learns what became of the job's payment. Only the wallet's word allows another try.
+func (j *job) askWallet(ctx context.Context) error {
+	c, err := j.c.Ledger.Commitment(j.req.ID)
+	if err != nil || c == nil {
+		return err
+	}
+	j.committed, j.hash, j.paid, j.node = true, c.Hash, c.Amount, c.Payee
+	if j.c.Wallet == nil {
+		return errors.New("it was paid for, and there is no wallet to ask")
+	}
+	sent, err := j.c.Wallet.Sent(ctx, c.Hash)
+	switch {
+	case errors.Is(err, wallet.ErrNotFound), err == nil && sent.State == wallet.Failed:
+		if err == nil || !errors.Is(err, wallet.ErrNotFound) {
+			j.committed, j.paid = false, 0
+			return j.c.Ledger.Void(j.req.ID, "the wallet says that it failed")
+		}
+		return j.sendAgain(ctx, c)
+	case err != nil:
+		return err
+	case sent.State == wallet.Succeeded:
+		return j.payDone(payment{preimage: sent.Preimage})
+	}
+	return nil
+}
+
+// sendAgain pays what was committed to and never reached the wallet. The same invoice is paid once at most.
+func (j *job) sendAgain(ctx context.Context, c *ledger.Commitment) error {
+	done := make(chan payment, 1)
+	j.paying = done
+	go func() {
+		r, err := j.c.Wallet.Pay(ctx, c.Bolt11, j.c.MaxFee(c.Amount))
+		done <- payment{r, err}
+	}()
+	return nil
+}

@@ -1,0 +1,184 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"infernet/events"
+	"infernet/wallet"
+	"infernet/wallet/bolt11"
+)
+
+// board is what the node shows: its announcement and its heartbeat. It remembers replaced prices for as long as they
+// still hold.
+type board struct {
+	p *Provider
+
+	mu    sync.Mutex
+	now   *events.Announcement
+	shown map[events.ID]*poster
+}
+
+// poster is an announcement that customers may have read.
+type poster struct {
+	prices map[string]events.Price
+	until  time.Time // zero while it is the newest
+}
+
+// priceHolds is how long a replaced price can still be bought at.
+const priceHolds = 600 * time.Second
+
+// announceEvery is how often the announcement is signed anew: readers hide old ones.
+const announceEvery = 7 * 24 * time.Hour
+
+func newBoard(ctx context.Context, p *Provider) (*board, error) {
+	b := &board{p: p, shown: map[events.ID]*poster{}}
+	payee, err := p.payee(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.now = p.announcement(payee)
+	return b, nil
+}
+
+// payee asks the wallet for an invoice, to learn with which key it signs: customers refuse invoices of another.
+func (p *Provider) payee(ctx context.Context) (string, error) {
+	if p.Wallet == nil {
+		return "", nil
+	}
+	invoice, err := p.Wallet.Invoice(ctx, wallet.InvoiceRequest{Amount: events.Sat, Description: "infernet: which key signs?", Until: p.Now().Add(time.Minute)})
+	if err != nil {
+		return "", fmt.Errorf("ask the wallet for an invoice: %w", err)
+	}
+	decoded, err := bolt11.Decode(invoice.Bolt11)
+	if err != nil {
+		return "", fmt.Errorf("the wallet's invoice: %w", err)
+	}
+	return fmt.Sprintf("%x", decoded.Payee), nil
+}
+
+func (p *Provider) announcement(payee string) *events.Announcement {
+	a := &events.Announcement{Name: p.Name, Kinds: p.kinds(), Relays: p.Relays}
+	a.Profile = events.NodeProfile{
+		Name: p.Name, About: p.About, Amount: "flexible", SupportsEncryption: true, EncryptionSupported: true,
+		Params: map[string]events.ParamHint{},
+		Market: &events.Market{
+			Version: 1, GPUs: p.GPUs, Concurrency: p.Slots, Payee: payee, Delivery: []string{events.DeliverPlain, events.DeliverEncrypted},
+		},
+	}
+	market, free := a.Profile.Market, true
+	for _, m := range p.models {
+		price := p.price(m.ID)
+		free = free && price.Free()
+		a.Models = append(a.Models, m.ID)
+		market.Models = append(market.Models, events.ModelOffer{ID: m.ID, Kinds: m.Kinds, Digest: m.Digest, Context: m.Context, Price: price})
+	}
+	if market.Pay = p.ways(events.Sat); free {
+		a.Profile.Amount, market.Pay = "free", []string{events.PayFree}
+	}
+	for _, way := range market.Pay {
+		if way == events.PaySealed {
+			market.Delivery = append(market.Delivery, events.DeliverSealed)
+		}
+	}
+	a.Profile.Params["model"] = events.ParamHint{Values: a.Models, Description: "model id"}
+	for _, kind := range a.Kinds {
+		for _, spec := range events.Kinds[kind].Params {
+			if _, ok := a.Profile.Params[spec.Name]; !ok {
+				a.Profile.Params[spec.Name] = events.ParamHint{Values: append([]string{}, spec.Values...), Description: spec.About}
+			}
+		}
+	}
+	return a
+}
+
+// keep shows the announcement and the heartbeat until ctx ends; then it says that the node is draining.
+func (b *board) keep(ctx context.Context) {
+	b.announce(ctx)
+	b.beat(ctx, "")
+	beats, weeks := time.NewTicker(events.HeartbeatEvery), time.NewTicker(announceEvery)
+	defer beats.Stop()
+	defer weeks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			b.beat(last, "draining")
+			return
+		case <-weeks.C:
+			b.announce(ctx)
+		case <-beats.C:
+			b.beat(ctx, "")
+		}
+	}
+}
+
+func (b *board) announce(ctx context.Context) {
+	p := b.p
+	b.mu.Lock()
+	b.now.Head = events.Head{At: events.At(p.Now())}
+	ev, err := events.Sign(ctx, b.now, p.Signer)
+	if err == nil {
+		for id, old := range b.shown {
+			if old.until.IsZero() {
+				old.until = p.Now().Add(priceHolds)
+			} else if p.Now().After(old.until) {
+				delete(b.shown, id)
+			}
+		}
+		prices := map[string]events.Price{}
+		for _, m := range b.now.Profile.Market.Models {
+			prices[m.ID] = m.Price
+		}
+		b.shown[b.now.ID] = &poster{prices: prices}
+	}
+	b.mu.Unlock()
+	if err == nil {
+		err = p.Pool.Publish(ctx, ev)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.Log.Error("cannot announce the node", "err", err)
+	}
+}
+
+// honour gives the price of a model in the announcement that a customer read, while it holds.
+func (b *board) honour(read events.ID, model string) (events.Price, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	shown := b.shown[read]
+	if shown == nil || (!shown.until.IsZero() && b.p.Now().After(shown.until)) {
+		now, _ := json.Marshal(b.p.price(model))
+		return events.Price{}, refuse(events.CodePriceChanged, "announcement %s holds no more; now it is %s", read, now)
+	}
+	price, ok := shown.prices[model]
+	if !ok {
+		return price, refuse(events.CodeUnsupportedModel, "announcement %s has no %q", read, model)
+	}
+	return price, nil
+}
+
+// beat says that the node is alive, and how busy it says it is.
+func (b *board) beat(ctx context.Context, status string) {
+	p := b.p
+	now := events.At(p.Now())
+	beat := &events.Heartbeat{
+		Head: events.Head{At: now, Expires: now.Add(events.HeartbeatLife)}, Status: status, Kinds: p.kinds(),
+		Capacity: int64(p.Slots), Load: int64(p.queue.running()), Queue: int64(p.queue.waiting()),
+	}
+	if status == "" {
+		if beat.Status = "ready"; beat.Load >= beat.Capacity {
+			beat.Status = "busy"
+		}
+	}
+	ev, err := events.Sign(ctx, beat, p.Signer)
+	if err == nil {
+		err = p.Pool.Publish(ctx, ev)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.Log.Error("cannot send a heartbeat", "err", err)
+	}
+}

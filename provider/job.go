@@ -1,0 +1,152 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/engine"
+	"infernet/events"
+	"infernet/internal/ledger"
+)
+
+// job is one request being served, with what the journal knows of it.
+type job struct {
+	req     *events.Request
+	ev      *nostr.Event // the request as it was signed
+	stop    context.CancelCauseFunc
+	awards  chan heard
+	terms   *terms
+	tracked bool        // the journal resumes it after a crash
+	resumed bool        // it comes from the journal of an earlier run
+	paid    events.Msat // what arrived for it
+
+	// what was said, in this run or in one before a crash
+	offer   *events.Offer
+	award   *events.Award
+	invoice *events.Invoice
+	result  *events.Result
+	said    map[events.ID]*nostr.Event // by id, to be published again as they were
+}
+
+// heard is a message with the event that carried it, which the journal keeps.
+type heard struct {
+	*events.Award
+	ev *nostr.Event
+}
+
+var errCancelled = errors.New("cancelled by the customer")
+
+func (j *job) hear(m *events.Award, ev *nostr.Event) {
+	select {
+	case j.awards <- heard{m, ev}:
+	default: // a customer that floods its own job
+	}
+}
+
+// addressed says whether the customer waits for this very node's answer.
+func (j *job) addressed(me events.PubKey) bool {
+	return len(j.req.To) > 0 && j.req.Names(me) || j.award != nil
+}
+
+// direct says whether the request itself is the award: it names one node and asks for no bids.
+func (j *job) direct() bool { return j.req.Profile && j.req.Bids == nil && len(j.req.To) == 1 }
+
+// recall rebuilds a job from its journal.
+func (p *Provider) recall(ctx context.Context, kept []*nostr.Event) (*job, error) {
+	j := &job{tracked: true, resumed: true, said: map[events.ID]*nostr.Event{}}
+	for _, ev := range kept {
+		m, err := events.Open(ctx, ev, p.Signer)
+		if err != nil {
+			return nil, fmt.Errorf("journal: %w", err)
+		}
+		j.said[events.ID(ev.ID)] = ev
+		switch m := m.(type) {
+		case *events.Request:
+			j.req, j.ev = m, ev
+		case *events.Offer:
+			j.offer = m
+		case *events.Award:
+			j.award = m
+		case *events.Invoice:
+			j.invoice = m
+		case *events.Result:
+			j.result = m
+		}
+	}
+	if j.req == nil {
+		return nil, errors.New("journal: the request is missing")
+	}
+	terms, ok, err := p.Ledger.Value(j.req.ID, "terms")
+	if err != nil || !ok {
+		return nil, fmt.Errorf("journal: the terms are missing: %w", err)
+	}
+	if err := json.Unmarshal(terms, &j.terms); err != nil {
+		return nil, fmt.Errorf("journal: terms: %w", err)
+	}
+	if j.offer != nil {
+		p.mu.Lock()
+		p.offers[j.offer.ID] = j
+		p.mu.Unlock()
+	}
+	return j, nil
+}
+
+// say signs a message of the job, writes it into the journal and then publishes it. With wait, it returns only after a
+// relay said OK.
+func (p *Provider) say(ctx context.Context, j *job, m events.Message, wait bool) error {
+	ev, err := events.Sign(ctx, m, p.Signer)
+	if err != nil {
+		return err
+	}
+	if err := p.Ledger.Keep(j.req.ID, ev); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return p.publish(ctx, j, ev, wait)
+}
+
+// track writes a job into the journal before anything is promised: the request and the terms it is taken for.
+func (p *Provider) track(j *job) error {
+	if j.tracked {
+		return nil
+	}
+	body, err := json.Marshal(j.terms)
+	if err != nil {
+		return err
+	}
+	if err := p.Ledger.Take(j.req.ID, ledger.Provider, map[string][]byte{"terms": body}, j.ev); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	j.tracked = true
+	return nil
+}
+
+func (p *Provider) publish(ctx context.Context, j *job, ev *nostr.Event, wait bool) error {
+	sent := p.Pool.Send(ctx, ev)
+	if wait {
+		return <-sent
+	}
+	p.working.Go(func() {
+		if err := <-sent; err != nil && ctx.Err() == nil {
+			p.Log.Warn("a relay did not take it", "job", j.req.ID, "kind", ev.Kind, "err", err)
+		}
+	})
+	return nil
+}
+
+// head is what every message of the job has in common.
+func (p *Provider) head(j *job) events.Head {
+	return events.Head{At: events.At(p.Now()), Expires: j.req.Keep()}
+}
+
+// engineJob is the job as an engine sees it.
+func (j *job) engineJob(model string) engine.Job {
+	work := engine.Job{ID: j.req.ID, Kind: j.req.Kind, Model: model, Params: j.req.Params}
+	for _, in := range j.req.Inputs {
+		work.Inputs = append(work.Inputs, engine.Input{Text: in.Value})
+	}
+	return work
+}

@@ -1,0 +1,153 @@
+// Package provider is the node: it announces what it runs, quotes jobs, is paid, runs them on its engine and delivers.
+//
+// It promises that a payment buys one run and one result: what money or work depends on is in the ledger before it is
+// said on a relay, and after a crash every job goes on where it stood. A node is silent about jobs that are not
+// addressed to it and never silent about those that are.
+//
+// Begin with serve, which is the whole of one job in a straight line.
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"infernet/engine"
+	"infernet/events"
+	"infernet/internal/ledger"
+	"infernet/internal/pool"
+	"infernet/wallet"
+)
+
+// Config says what a node has and wants. Signer, Pool, Ledger and Engine are needed.
+type Config struct {
+	Name   string // the announcement's name; "node" if unset
+	About  string
+	Signer events.Signer
+	Pool   *pool.Pool // its relays are where jobs are heard
+	Relays []string   // the same relays, as others reach them
+	Ledger *ledger.Ledger
+	Engine engine.Engine
+	Wallet wallet.Receiver // nil: everything is free
+
+	Prices map[string]events.Price // by model id
+	Price  events.Price            // of models that Prices does not name
+	Pay    []string                // ways to be paid, preferred first; free or prepaid and sealed, as price and wallet allow, if unset
+	GPUs   []events.GPU
+
+	Slots     int           // jobs at once; what the models say, at least 1, if unset
+	Queue     int           // jobs that may wait for a slot; 16 if unset
+	PerKey    int           // jobs at once from one key; 8 if unset
+	Unpaid    int           // sealed results that one key may leave unpaid; 3 if unset
+	OfferFor  time.Duration // how long an offer holds; 60 s if unset
+	LeaseFor  time.Duration // how long a lease lasts; 120 s if unset
+	StandDown time.Duration // longest random wait before an open plain job is done for free; 3 s if unset
+
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// Provider is a running node.
+type Provider struct {
+	Config
+	me     events.PubKey
+	models []engine.Model
+	queue  *queue
+	board  *board
+
+	mu     sync.Mutex
+	jobs   map[events.ID]*job // being served
+	offers map[events.ID]*job // by offer id, while they hold
+	perKey map[events.PubKey]int
+	unpaid map[events.PubKey]int
+	took   time.Duration // what a job took, a moving average
+
+	working sync.WaitGroup
+}
+
+// New checks the config and asks the engine what it can run.
+func New(ctx context.Context, c Config) (*Provider, error) {
+	if c.Signer == nil || c.Pool == nil || c.Ledger == nil || c.Engine == nil {
+		return nil, errors.New("provider: signer, pool, ledger and engine are needed")
+	}
+	models, err := c.Engine.Models(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the engine for its models: %w", err)
+	}
+	if len(models) == 0 {
+		return nil, errors.New("the engine runs no model")
+	}
+	slots := 1
+	for _, m := range models {
+		slots = max(slots, m.Slots)
+	}
+	c.Slots = orDefault(c.Slots, slots)
+	c.Queue = orDefault(c.Queue, 16)
+	c.PerKey = orDefault(c.PerKey, 8)
+	c.Unpaid = orDefault(c.Unpaid, 3)
+	c.OfferFor = orDefault(c.OfferFor, time.Minute)
+	c.LeaseFor = orDefault(c.LeaseFor, 2*time.Minute)
+	c.StandDown = orDefault(c.StandDown, 3*time.Second)
+	c.Name = orDefault(c.Name, "node")
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	p := &Provider{
+		Config: c, me: c.Signer.PublicKey(), models: models, queue: newQueue(c.Slots),
+		jobs: map[events.ID]*job{}, offers: map[events.ID]*job{},
+		perKey: map[events.PubKey]int{}, unpaid: map[events.PubKey]int{}, took: 3 * time.Second,
+	}
+	if p.board, err = newBoard(ctx, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Run serves until ctx ends, then lets the last results out.
+func (p *Provider) Run(ctx context.Context) error {
+	defer p.working.Wait()
+	inbox := p.listen(ctx)
+	if err := p.resume(ctx); err != nil {
+		return err
+	}
+	p.working.Go(func() { p.board.keep(ctx) })
+	for ev := range inbox {
+		p.route(ctx, ev)
+	}
+	return ctx.Err()
+}
+
+// kinds are the job kinds that some model serves.
+func (p *Provider) kinds() (kinds []int) {
+	for _, m := range p.models {
+		for _, k := range m.Kinds {
+			if _, known := events.Kinds[k]; known && !slices.Contains(kinds, k) {
+				kinds = append(kinds, k)
+			}
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+func (p *Provider) price(model string) events.Price {
+	if price, ok := p.Prices[model]; ok {
+		return price
+	}
+	return p.Price
+}
+
+func orDefault[T comparable](value, standard T) T {
+	var zero T
+	if value == zero {
+		return standard
+	}
+	return value
+}

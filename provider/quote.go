@@ -1,0 +1,288 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"infernet/engine"
+	"infernet/events"
+	"infernet/wallet"
+)
+
+// terms are what a job costs here and how it is done. The journal keeps them: a job that goes on after a crash goes on
+// under the terms it was taken for.
+type terms struct {
+	Model   string
+	Price   events.Price
+	Percent int          // of the job's priority
+	Most    events.Usage // the units in, and the most units out
+	Amount  events.Msat  // what is paid if all goes as quoted
+	Cap     events.Msat  // the most that can be paid
+	Pay     string
+	Deliver string
+}
+
+// refusal says no, with a code that the customer's program understands.
+type refusal struct{ Code, Text string }
+
+func (e *refusal) Error() string { return e.Code + ": " + e.Text }
+
+func refuse(code, format string, args ...any) *refusal {
+	return &refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// quote says what the job costs at this node, or why it is not done here.
+func (p *Provider) quote(ctx context.Context, j *job) (*terms, error) {
+	req := j.req
+	if req.Order != "" {
+		return p.takeUp(ctx, j)
+	}
+	model, err := p.model(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.check(req); err != nil {
+		return nil, err
+	}
+	most, err := p.estimate(ctx, j, model)
+	if err != nil {
+		return nil, err
+	}
+	t := &terms{Model: model.ID, Price: p.price(model.ID), Percent: req.Percent(), Most: most}
+	if j.direct() && req.Price != "" {
+		if t.Price, err = p.board.honour(req.Price, model.ID); err != nil {
+			return nil, err
+		}
+	}
+	if t.Amount, err = t.cost(most); err != nil {
+		return nil, refuse(events.CodeTooLarge, "%v", err)
+	}
+	t.Cap = t.Amount
+	if err := p.choosePay(req, t); err != nil {
+		return nil, err
+	}
+	if req.Bid != nil && t.Cap > *req.Bid {
+		return nil, refuse(events.CodeUnderbid, "the bid is %s, this job costs up to %s", req.Bid.Human(), t.Cap.Human())
+	}
+	return t, p.room(req)
+}
+
+// cost is the price of a use under these terms, a whole number of satoshi.
+func (t *terms) cost(u events.Usage) (events.Msat, error) {
+	amount, err := t.Price.Cost(u, t.Percent)
+	return amount.CeilSat(), err
+}
+
+// model picks the model the job asks for, or the first that serves its kind.
+func (p *Provider) model(req *events.Request) (engine.Model, error) {
+	want, ids := req.Model(), []string{}
+	for _, m := range p.models {
+		if !slices.Contains(m.Kinds, req.Kind) {
+			continue
+		}
+		if want == "" || m.ID == want {
+			return m, nil
+		}
+		ids = append(ids, m.ID)
+	}
+	if len(ids) == 0 {
+		return engine.Model{}, refuse(events.CodeUnsupportedModel, "no model here does kind %d", req.Kind)
+	}
+	near := events.Near(want, ids)
+	if len(near) == 0 {
+		near = ids[:min(3, len(ids))]
+	}
+	return engine.Model{}, refuse(events.CodeUnsupportedModel, "%q is not run here; there is %s", want, strings.Join(near, ", "))
+}
+
+func (p *Provider) modelByID(id string) engine.Model {
+	i := slices.IndexFunc(p.models, func(m engine.Model) bool { return m.ID == id })
+	if i < 0 {
+		return engine.Model{ID: id}
+	}
+	return p.models[i]
+}
+
+// check holds the request against its kind and against what this node can do.
+func (p *Provider) check(req *events.Request) error {
+	var invalid *events.ParamError
+	if err := events.Kinds[req.Kind].Check(req); errors.As(err, &invalid) {
+		return refuse(events.CodeInvalidParameter, "%v", invalid)
+	}
+	for _, in := range req.Inputs {
+		if in.Type != "text" {
+			return refuse(events.CodeInvalidParameter, "i: inputs of type %s are not fetched by this node; send text", in.Type)
+		}
+	}
+	if len(req.Require) > 0 {
+		return refuse(events.CodeUnavailable, "this node cannot promise %q", req.Require[0].Name)
+	}
+	return nil
+}
+
+// estimate gives the units in and the most units out. It is what the price is made of before the work.
+func (p *Provider) estimate(ctx context.Context, j *job, model engine.Model) (events.Usage, error) {
+	req, kind := j.req, events.Kinds[j.req.Kind]
+	most := events.Usage{In: req.SizeIn, Out: req.SizeOut}
+	if len(req.Inputs) > 0 {
+		counted, err := p.count(ctx, j, model)
+		if err != nil {
+			return most, err
+		}
+		most.In = counted.In
+	}
+	if n, ok := req.Params.Int("max_tokens"); ok {
+		most.Out = n
+	}
+	if most.Out == 0 {
+		most.Out = kind.OutUnit
+	}
+	if model.Context > 0 {
+		if most.In >= int64(model.Context) {
+			return most, refuse(events.CodeTooLarge, "%d %ss in, the model takes %d", most.In, kind.Unit, model.Context)
+		}
+		most.Out = min(most.Out, int64(model.Context)-most.In)
+	}
+	return most, nil
+}
+
+// count asks the engine for the units in; an engine that cannot say is given one unit for each byte, which is never
+// less than its tokens.
+func (p *Provider) count(ctx context.Context, j *job, model engine.Model) (events.Usage, error) {
+	if e, ok := p.Engine.(engine.Estimator); ok {
+		u, err := e.Estimate(ctx, j.engineJob(model.ID))
+		if err != nil {
+			return u, refusalOf(err)
+		}
+		return u, nil
+	}
+	return events.Usage{In: int64(len(j.req.Prompt()) + len(j.req.Params.Text("messages")))}, nil
+}
+
+// choosePay picks the first way that the customer takes and this node offers.
+func (p *Provider) choosePay(req *events.Request, t *terms) error {
+	t.Deliver = events.DeliverPlain
+	if req.Encrypted {
+		t.Deliver = events.DeliverEncrypted
+	}
+	can := p.ways(t.Amount)
+	if !req.Profile {
+		can = slices.DeleteFunc(can, func(way string) bool { return way == events.PaySealed })
+	}
+	want := req.Pay
+	if len(want) == 0 || slices.Contains(can, events.PayFree) {
+		want = can
+	}
+	for _, way := range want {
+		if !slices.Contains(can, way) || (way == events.PaySealed && req.Stream()) {
+			continue
+		}
+		if t.Pay = way; way == events.PaySealed {
+			t.Deliver = events.DeliverSealed
+		}
+		return nil
+	}
+	if slices.Contains(req.Pay, events.PaySealed) && req.Stream() {
+		return refuse(events.CodeInvalidParameter, "stream: a sealed result cannot be streamed")
+	}
+	return refuse(events.CodeInvalidParameter, "pay: %s is not taken here, only %s", strings.Join(req.Pay, ", "), strings.Join(can, ", "))
+}
+
+// ways are how a job of that amount can be paid here.
+func (p *Provider) ways(amount events.Msat) []string {
+	if amount == 0 {
+		return []string{events.PayFree}
+	}
+	if p.Wallet == nil {
+		return nil
+	}
+	all := []string{events.PayPrepaid}
+	if _, ok := p.Wallet.(wallet.Sealer); ok {
+		all = append(all, events.PaySealed)
+	}
+	if len(p.Pay) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(p.Pay), func(way string) bool { return !slices.Contains(all, way) })
+}
+
+// room says whether one more job fits.
+func (p *Provider) room(req *events.Request) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.perKey[req.Author] > p.PerKey {
+		return refuse(events.CodeRateLimited, "%d jobs of one key at once, no more", p.PerKey)
+	}
+	if p.unpaid[req.Author] >= p.Unpaid {
+		return refuse(events.CodeDenied, "%d sealed results were left unpaid", p.unpaid[req.Author])
+	}
+	if waiting := p.queue.waiting(); waiting >= p.Queue {
+		return refuse(events.CodeUnavailable, "%d jobs are waiting already", waiting)
+	}
+	return nil
+}
+
+// eta is when a job that begins now would be done.
+func (p *Provider) eta() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.took * time.Duration(1+(p.queue.waiting()+p.queue.running())/p.Slots)
+}
+
+// takeUp takes the terms of an offer that the customer orders by. An offer is used up by its first award or order.
+func (p *Provider) takeUp(ctx context.Context, j *job) (*terms, error) {
+	p.mu.Lock()
+	auction := p.offers[j.req.Order]
+	p.mu.Unlock()
+	if auction == nil || auction.req.Author != j.req.Author || auction.req.Kind != j.req.Kind {
+		return nil, refuse(events.CodeExpired, "there is no offer %s for you here", j.req.Order)
+	}
+	if events.At(p.Now()) > auction.offer.Until {
+		return nil, refuse(events.CodeExpired, "the offer held until %s", auction.offer.Until.Time().UTC().Format(time.RFC3339))
+	}
+	t := *auction.terms
+	if err := p.check(j.req); err != nil {
+		return nil, err
+	}
+	most, err := p.estimate(ctx, j, p.modelByID(t.Model))
+	if err != nil {
+		return nil, err
+	}
+	if most.In > t.Most.In || most.Out > t.Most.Out {
+		return nil, refuse(events.CodeTooLarge, "the order is %d in and %d out, the offer was for %d and %d", most.In, most.Out, t.Most.In, t.Most.Out)
+	}
+	if t.Deliver == events.DeliverPlain {
+		t.Deliver = events.DeliverEncrypted
+	}
+	return &t, p.use(auction.offer.ID, j)
+}
+
+// use uses an offer up, for one job.
+func (p *Provider) use(offer events.ID, j *job) error {
+	ours, err := p.Ledger.Use(offer, j.req.ID)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if !ours {
+		return refuse(events.CodeConflict, "the offer is used up")
+	}
+	return nil
+}
+
+// refusalOf turns what an engine says into what a customer hears.
+func refusalOf(err error) error {
+	var invalid *engine.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		return refuse(events.CodeInvalidParameter, "%v", invalid)
+	case errors.Is(err, engine.ErrUnknownModel):
+		return refuse(events.CodeUnsupportedModel, "%v", err)
+	case errors.Is(err, engine.ErrTooLarge):
+		return refuse(events.CodeTooLarge, "%v", err)
+	}
+	return refuse(events.CodeUnavailable, "%v", err)
+}

@@ -1,0 +1,248 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/events"
+	"infernet/wallet"
+)
+
+// serve does one job, from the request to the receipt. Each step first looks into the journal whether it was done
+// before a crash, and writes it there before it is said on a relay: serving a job again is how it is resumed.
+func (p *Provider) serve(ctx context.Context, j *job) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, j.req.Deadline.Time(), errDeadline)
+	defer cancel()
+	if err := p.agree(ctx, j); err != nil {
+		return cause(ctx, err)
+	}
+	if err := p.charge(ctx, j); err != nil {
+		return cause(ctx, err)
+	}
+	if err := p.work(ctx, j); err != nil {
+		return p.owe(ctx, j, cause(ctx, err))
+	}
+	return p.settle(context.WithoutCancel(ctx), j)
+}
+
+var (
+	errDeadline  = errors.New("the deadline is over")
+	errNoAward   = errors.New("not awarded")
+	errUnpaid    = errors.New("not paid in time")
+	errStandDown = errors.New("another node does it")
+)
+
+// cause says why a step ended: what ended the context, if that did.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// agree comes to terms with the customer: a quote, and in an auction an offer and its award.
+func (p *Provider) agree(ctx context.Context, j *job) error {
+	if j.terms == nil {
+		terms, err := p.quote(ctx, j)
+		if err != nil {
+			return err
+		}
+		j.terms = terms
+	}
+	if !j.req.Profile && j.terms.Pay == events.PayFree {
+		if err := p.standDown(ctx, j); err != nil {
+			return err
+		}
+	}
+	if err := p.track(j); err != nil {
+		return err
+	}
+	if j.req.Bids == nil {
+		return nil
+	}
+	if err := p.makeOffer(ctx, j); err != nil {
+		return err
+	}
+	return p.awaitAward(ctx, j)
+}
+
+// makeOffer publishes the node's offer, encrypted unless the auction is open.
+func (p *Provider) makeOffer(ctx context.Context, j *job) error {
+	if j.offer != nil {
+		return p.again(ctx, j, j.offer.ID)
+	}
+	t := j.terms
+	offer := &events.Offer{
+		Head: p.head(j), Job: j.req.ID, To: j.req.Author, Amount: t.Amount, Cap: t.Cap, Model: t.Model, ETA: p.eta().Milliseconds(),
+		Until: min(events.At(p.Now().Add(p.OfferFor)), j.req.Deadline), Delivery: t.Deliver, Pay: t.Pay, Encrypted: !j.req.Bids.Open,
+	}
+	ev, err := events.Sign(ctx, offer, p.Signer)
+	if err != nil {
+		return err
+	}
+	if err := p.Ledger.Keep(j.req.ID, ev); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	j.offer = offer
+	p.mu.Lock()
+	p.offers[offer.ID] = j // before it is published: the award may be faster than the OK
+	p.mu.Unlock()
+	return p.publish(ctx, j, ev, false)
+}
+
+// awaitAward waits for the customer's choice while the offer holds.
+func (p *Provider) awaitAward(ctx context.Context, j *job) error {
+	if j.award != nil {
+		return nil
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, j.offer.Until.Time().Add(time.Second), errNoAward)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case award := <-j.awards:
+			if award.Author != j.req.Author {
+				continue
+			}
+			j.award = award.Award
+			if err := p.checkAward(ctx, j); err != nil {
+				return err
+			}
+			return p.Ledger.Keep(j.req.ID, award.ev)
+		}
+	}
+}
+
+// checkAward holds an award against the offer, by this node's own clock.
+func (p *Provider) checkAward(ctx context.Context, j *job) error {
+	now := events.At(p.Now())
+	switch a := j.award; {
+	case a.Offer != j.offer.ID:
+		return refuse(events.CodeConflict, "the offer here is %s, the award takes %s", j.offer.ID, a.Offer)
+	case a.Amount != j.offer.Amount:
+		return refuse(events.CodeConflict, "the offer is %s, the award %s", j.offer.Amount.Human(), a.Amount.Human())
+	case now > j.offer.Until || now > a.Until:
+		return refuse(events.CodeExpired, "the award came too late")
+	}
+	if j.terms.Pay == events.PaySealed {
+		if err := p.checkAlone(ctx, j); err != nil {
+			return err
+		}
+	}
+	return p.use(j.offer.ID, j)
+}
+
+// checkAlone refuses work on credit for a job that was awarded to somebody else too: ten nodes would work, one be paid.
+func (p *Provider) checkAlone(ctx context.Context, j *job) error {
+	said, err := p.Pool.Query(ctx, nostr.Filter{
+		Kinds: []int{events.KindFeedback}, Authors: []string{string(j.req.Author)}, Tags: nostr.TagMap{"e": {string(j.req.ID)}},
+	})
+	if err != nil {
+		return err
+	}
+	for _, ev := range said {
+		if m, err := events.Parse(ev); err == nil {
+			if award, ok := m.(*events.Award); ok && award.Node != p.me {
+				return refuse(events.CodeConflict, "the job is awarded to %s too", award.Node)
+			}
+		}
+	}
+	return nil
+}
+
+// charge sees to it that the job is paid, or may be done without: then it is started, once.
+func (p *Provider) charge(ctx context.Context, j *job) error {
+	if j.result != nil {
+		return nil
+	}
+	var hash *wallet.Hash
+	switch j.terms.Pay {
+	case events.PayPrepaid:
+		paid, err := p.prepaid(ctx, j)
+		if err != nil {
+			return err
+		}
+		hash, j.paid = &paid.Hash, paid.Amount
+	case events.PaySealed:
+		r, err := p.preimage(j)
+		if err != nil {
+			return err
+		}
+		h := r.Hash()
+		hash = &h
+	}
+	return p.start(j, hash)
+}
+
+// start claims the payment and the job, both once and durably. A job of the journal was started before the crash.
+func (p *Provider) start(j *job, hash *wallet.Hash) error {
+	first, err := p.Ledger.Begin(j.req.ID, hash)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if !first && !j.resumed {
+		return refuse(events.CodeConflict, "this job or its payment was used before")
+	}
+	return nil
+}
+
+// standDown waits a little before an open plain job is done for free, and leaves it to another node that begins.
+func (p *Provider) standDown(ctx context.Context, j *job) error {
+	if len(j.req.To) > 0 || p.StandDown <= 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rand.N(p.StandDown))
+	defer cancel()
+	others := p.Pool.Subscribe(ctx, nostr.Filter{
+		Kinds: []int{events.KindFeedback, j.req.Kind + 1000}, Tags: nostr.TagMap{"e": {string(j.req.ID)}},
+	})
+	for ev := range others.Events {
+		m, err := events.Parse(ev)
+		if err != nil || m.Signed().Author == p.me {
+			continue
+		}
+		switch m.(type) {
+		case *events.Running, *events.Result:
+			return errStandDown
+		}
+	}
+	return nil
+}
+
+// again publishes a message of an earlier run as it was.
+func (p *Provider) again(ctx context.Context, j *job, id events.ID) error {
+	ev := j.said[id]
+	if ev == nil {
+		return fmt.Errorf("journal: event %s is missing", id)
+	}
+	return p.publish(ctx, j, ev, false)
+}
+
+// refuseUnknownAward answers an award of an offer that this node does not know any more.
+func (p *Provider) refuseUnknownAward(ctx context.Context, m *events.Award) {
+	if kept, err := p.Ledger.Events(m.Job); err != nil || len(kept) > 0 || events.At(p.Now()) > m.Until {
+		return // answered before, or too old to matter
+	}
+	req := &events.Request{Head: events.Head{ID: m.Job, Author: m.Author}, Deadline: m.Until}
+	p.sayNo(ctx, &job{req: req, award: m}, refuse(events.CodeExpired, "there is no offer %s here", m.Offer))
+}
+
+// sayNo publishes a refusal. Nothing depends on it, so the journal does without.
+func (p *Provider) sayNo(ctx context.Context, j *job, why *refusal) {
+	no := &events.Refusal{
+		Head: p.head(j), Job: j.req.ID, To: j.req.Author, Code: why.Code, Text: why.Text, Encrypted: j.req.Encrypted,
+	}
+	ev, err := events.Sign(ctx, no, p.Signer)
+	if err == nil {
+		err = p.publish(ctx, j, ev, false)
+	}
+	if err != nil {
+		p.Log.Warn("cannot say no", "job", j.req.ID, "err", err)
+	}
+}

@@ -1,0 +1,90 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/events"
+	"infernet/wallet"
+)
+
+// sealedFor is how long a sealed result waits to be paid.
+const sealedFor = 10 * time.Minute
+
+// settle publishes the result until a relay has it, waits for the payment of a sealed one, and signs the receipt.
+func (p *Provider) settle(ctx context.Context, j *job) error {
+	ctx, cancel := p.beyond(ctx, j)
+	defer cancel()
+	if err := p.publish(ctx, j, j.said[j.result.ID], true); err != nil {
+		return fmt.Errorf("publish the result: %w", err)
+	}
+	if !j.req.Profile {
+		return nil // after the result a plain customer hears nothing more
+	}
+	paid := j.paid
+	if j.terms.Pay == events.PaySealed {
+		settled, err := p.awaitSealed(ctx, j)
+		if err != nil {
+			return err
+		}
+		paid = settled.Amount
+	}
+	return p.say(ctx, j, &events.Receipt{
+		Head: events.Head{At: events.At(p.Now()), Expires: j.req.Deadline.Add(events.KeepReceipt)},
+		Job:  j.req.ID, To: j.req.Author, Result: j.result.ID, Amount: paid,
+	}, true)
+}
+
+// beyond is a context for what must happen although the deadline or the customer has ended the job: it ends with the
+// node, or when nobody can want the result any more.
+func (p *Provider) beyond(ctx context.Context, j *job) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, j.req.Keep().Time())
+}
+
+func (p *Provider) awaitSealed(ctx context.Context, j *job) (wallet.Settlement, error) {
+	r, err := p.preimage(j)
+	if err != nil {
+		return wallet.Settlement{}, err
+	}
+	settled, err := p.Wallet.Await(ctx, r.Hash())
+	if errors.Is(err, wallet.ErrExpired) {
+		p.mu.Lock()
+		p.unpaid[j.req.Author]++
+		p.mu.Unlock()
+		return settled, errUnpaid
+	}
+	return settled, err
+}
+
+// owe ends a job that was paid for and could not be done. What failed by the node's own fault is owed back, in words
+// that the node signs; a customer that cancelled pays for what was begun.
+func (p *Provider) owe(ctx context.Context, j *job, why error) error {
+	if errors.Is(why, errCancelled) || errors.Is(why, context.Canceled) {
+		return why
+	}
+	var refused *refusal
+	if !errors.As(why, &refused) && !errors.As(refusalOf(why), &refused) {
+		return why
+	}
+	no := &events.Refusal{
+		Head: p.head(j), Job: j.req.ID, To: j.req.Author, Code: refused.Code, Text: refused.Text, Owed: j.paid, Encrypted: j.req.Encrypted,
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := p.say(ctx, j, no, true); err != nil {
+		return fmt.Errorf("%w (and the customer could not be told: %w)", why, err)
+	}
+	return fmt.Errorf("%w: %s owed back", why, j.paid.Human())
+}
+
+// remember keeps an event of this run at hand, as the journal does for the next.
+func (j *job) remember(ev *nostr.Event) {
+	if j.said == nil {
+		j.said = map[events.ID]*nostr.Event{}
+	}
+	j.said[events.ID(ev.ID)] = ev
+}

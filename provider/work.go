@@ -1,0 +1,134 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"infernet/engine"
+	"infernet/events"
+)
+
+// work runs the job in its turn and delivers the result. A job whose result is in the journal is only delivered.
+func (p *Provider) work(ctx context.Context, j *job) error {
+	if j.result != nil {
+		return nil
+	}
+	stop := p.lease(ctx, j)
+	defer stop()
+	done, err := p.queue.slot(ctx, j.terms.Percent)
+	if err != nil {
+		return err
+	}
+	defer done()
+	began := p.Now()
+	out, err := p.run(ctx, j)
+	if err != nil {
+		return err
+	}
+	took := p.Now().Sub(began)
+	p.learn(took)
+	out.Usage.Ms = took.Milliseconds()
+	return p.make(ctx, j, out)
+}
+
+// tries is how often a job that is paid for runs when the engine fails under it.
+const tries = 3
+
+// run has the engine do the job, and streams what it says. The engine's own failures are tried again.
+func (p *Provider) run(ctx context.Context, j *job) (*engine.Output, error) {
+	for try := 1; ; try++ {
+		stream := p.stream(ctx, j)
+		out, err := p.Engine.Run(ctx, j.engineJob(j.terms.Model), stream.emit)
+		stream.end()
+		if err == nil || ctx.Err() != nil || try == tries || !errors.Is(err, engine.ErrUnavailable) {
+			return out, err
+		}
+		p.Log.Warn("the engine failed, tries again", "job", j.req.ID, "try", try, "err", err)
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(time.Duration(try) * time.Second):
+		}
+	}
+}
+
+// renewEvery is how often a lease is renewed: not more often than readers want to store it.
+const renewEvery = time.Minute
+
+// lease says that the node works on the job, and again until stop is called.
+func (p *Provider) lease(ctx context.Context, j *job) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	p.sayRunning(ctx, j)
+	if !j.req.Profile { // a plain customer hears it once
+		return cancel
+	}
+	p.working.Go(func() {
+		tick := time.NewTicker(min(renewEvery, p.LeaseFor/2))
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				p.sayRunning(ctx, j)
+			}
+		}
+	})
+	return cancel
+}
+
+func (p *Provider) sayRunning(ctx context.Context, j *job) {
+	running := &events.Running{
+		Head: p.head(j), Job: j.req.ID, To: j.req.Author, Lease: events.At(p.Now().Add(p.LeaseFor)),
+		Plain: !j.req.Profile, Encrypted: j.req.Encrypted,
+	}
+	ev, err := events.Sign(ctx, running, p.Signer)
+	if err == nil {
+		err = p.publish(ctx, j, ev, false)
+	}
+	if err != nil && ctx.Err() == nil {
+		p.Log.Warn("cannot say that it runs", "job", j.req.ID, "err", err)
+	}
+}
+
+// learn keeps a moving average of how long jobs take.
+func (p *Provider) learn(took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.took = (p.took*7 + took) / 8
+}
+
+// make makes the job's result and writes it into the journal: from here on the work is not lost.
+func (p *Provider) make(ctx context.Context, j *job, out *engine.Output) error {
+	kind := events.Kinds[j.req.Kind]
+	result := &events.Result{
+		Head: p.head(j), Kind: kind.ResultKind(), Job: j.req.ID, To: j.req.Author, Status: "success",
+		Model: j.terms.Model, Usage: out.Usage, Content: out.Text, Encrypted: j.req.Encrypted || j.terms.Deliver != events.DeliverPlain,
+	}
+	if j.terms.Pay == events.PaySealed {
+		if err := p.sealResult(ctx, j, result); err != nil {
+			return err
+		}
+	} else if !result.Encrypted {
+		result.X = events.ContentHash(out.Text)
+		result.Inputs = j.req.Inputs
+		if raw := j.ev.String(); len(raw)+len(out.Text) < events.MaxEvent/3 {
+			result.Request = raw
+		}
+	}
+	if size := len(result.Event().String()); size > events.MaxEvent {
+		return refuse(events.CodeTooLarge, "the result makes an event of %d bytes, at most %d travel", size, events.MaxEvent)
+	}
+	ev, err := events.Sign(ctx, result, p.Signer)
+	if err != nil {
+		return refuse(events.CodeTooLarge, "%v", err)
+	}
+	if err := p.Ledger.Keep(j.req.ID, ev); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	j.result = result
+	j.remember(ev)
+	return nil
+}

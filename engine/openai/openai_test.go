@@ -324,6 +324,33 @@ func TestUnreachableNamesTheAddress(t *testing.T) {
 	}
 }
 
+// TestConnectionHungUpInSilence answers on connections that end after each answer without saying so, as llama-server's do.
+func TestConnectionHungUpInSilence(t *testing.T) {
+	served := 0
+	e := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		served++
+		io.Copy(io.Discard, r.Body)
+		conn, rw, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		body := `{"data":[{"index":0,"embedding":[1]}],"usage":{"prompt_tokens":1}}`
+		fmt.Fprintf(rw, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		rw.Flush()
+		conn.Close()
+	})
+	job := engine.Job{Kind: events.KindEmbeddings, Model: "text-embedding-3-small", Inputs: []engine.Input{{Text: "a"}}}
+	for i := range 200 {
+		if _, _, err := run(t.Context(), e, job); err != nil {
+			t.Fatalf("job %d: %v", i+1, err)
+		}
+	}
+	if served != 200 {
+		t.Errorf("the server saw %d jobs, want 200", served)
+	}
+}
+
 func TestKeyTravelsOnlyInTheHeader(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(file, []byte("sk-12345\n"), 0o600); err != nil {

@@ -9,12 +9,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -91,32 +94,55 @@ func (c *Client) call(ctx context.Context, address string, in, out any) error {
 
 // send starts a request. The error is mapped to the engine's; otherwise the status is 200 and the body is the caller's.
 func (c *Client) send(ctx context.Context, address string, in any) (*http.Response, error) {
-	method, body := http.MethodGet, io.Reader(nil)
+	var data []byte
 	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if data, err = json.Marshal(in); err != nil {
 			return nil, fmt.Errorf("write request: %w", err)
 		}
+	}
+	resp, err := c.try(ctx, address, data)
+	if err != nil {
+		return nil, c.lost(ctx, "reach", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what can be read of it is what there is to say
+		return nil, c.refused(resp.StatusCode, said)
+	}
+	return resp, nil
+}
+
+// try sends a request, again if its connection was an old one that the server had hung up: llama-server does so after every
+// stream without a word, and a POST on such a connection is not repeated by net/http.
+func (c *Client) try(ctx context.Context, address string, data []byte) (*http.Response, error) {
+	for {
+		reused := false
+		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
+		resp, err := c.once(traced, address, data)
+		if err == nil || !reused || ctx.Err() != nil || !(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+			return resp, err
+		}
+		// each turn uses up an old connection; without any left, the next one is new
+		c.dialer.CloseIdleConnections()
+	}
+}
+
+// once sends data (nil: a GET).
+func (c *Client) once(ctx context.Context, address string, data []byte) (*http.Response, error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if data != nil {
 		method, body = http.MethodPost, bytes.NewReader(data)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return nil, fmt.Errorf("request %s: %w", address, err)
 	}
-	if in != nil {
+	if data != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.lost(ctx, "reach", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		data, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what can be read of it is what there is to say
-		return nil, c.refused(resp.StatusCode, data)
-	}
-	return resp, nil
+	return c.http.Do(req)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"infernet/engine"
 	"infernet/events"
@@ -104,7 +105,7 @@ func Texts(job engine.Job) ([]string, error) {
 		if left -= int64(len(text)); left < 0 {
 			return nil, fmt.Errorf("%w: inputs above %d bytes", engine.ErrTooLarge, maxInput)
 		}
-		if strings.ToValidUTF8(text, "") != text || strings.ContainsRune(text, 0) {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 			return nil, &engine.InvalidError{Param: "i", Reason: fmt.Sprintf("input %d is no text (UTF-8)", i+1)}
 		}
 		texts = append(texts, text)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -151,6 +152,33 @@ func TestCrashFailsOnlyItsJob(t *testing.T) {
 	}
 }
 
+// TestCrashOfALongJob kills the server in an answer that takes a second: two jobs fail with its last words, the next works.
+func TestCrashOfALongJob(t *testing.T) {
+	e := open(t, address(smolLM(t), "&model=smol"))
+	defer e.Close()
+	pid := serverPid(t, e.(*Engine).dir)
+	job := enginetest.Text("smol", "Write a long story about the sea.", "max_tokens", "400")
+	var both sync.WaitGroup
+	var once sync.Once
+	for range 2 {
+		both.Go(func() {
+			_, err := e.Run(t.Context(), job, func(engine.Part) error {
+				once.Do(func() { syscall.Kill(pid, syscall.SIGKILL) })
+				return nil
+			})
+			if !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(err.Error(), "signal: killed") {
+				t.Errorf("a job in the crash: %v", err)
+			}
+		})
+	}
+	both.Wait()
+	start := time.Now()
+	if _, err := e.Run(t.Context(), enginetest.Text("smol", "hi", "max_tokens", "3"), func(engine.Part) error { return nil }); err != nil {
+		t.Errorf("the next job: %v", err)
+	}
+	t.Logf("the next job was done %s after the crash", time.Since(start).Round(time.Millisecond))
+}
+
 func TestClosedLeavesNothing(t *testing.T) {
 	server(t)
 	e := open(t, address(enginetest.TinyModel(t), ""))
@@ -224,15 +252,21 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// TestSmolLM runs the real small model where scripts/get-model.sh has put it.
-func TestSmolLM(t *testing.T) {
+// smolLM gives the real small model, or skips.
+func smolLM(t *testing.T) string {
+	t.Helper()
 	server(t)
 	path := filepath.Join(cacheDir(), "models", "SmolLM2-135M-Instruct.Q4_1.gguf")
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("needs the model; run scripts/get-model.sh (%v)", err)
 	}
+	return path
+}
+
+// TestSmolLM runs the real small model where scripts/get-model.sh has put it.
+func TestSmolLM(t *testing.T) {
 	start := time.Now()
-	e := open(t, address(path, ""))
+	e := open(t, address(smolLM(t), ""))
 	defer e.Close()
 	ready := time.Since(start)
 	start = time.Now()

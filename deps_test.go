@@ -26,8 +26,9 @@ var rooms = map[string][]string{
 	"wallet":            {"events"},
 	"wallet/bolt11":     {"wallet", "events"},
 	"wallet/wallettest": {"wallet", "wallet/bolt11", "events"},
-	"wallet/play":       {"wallet", "wallet/bolt11", "wallet/nwc", "events", "nips", "internal/pool"},
-	"wallet/nwc":        {"wallet", "wallet/bolt11", "events", "nips", "internal/pool"},
+	"wallet/internal":   {"wallet", "wallet/bolt11", "events", "nips", "internal/pool"},
+	"wallet/play":       {"wallet", "wallet/internal", "wallet/bolt11", "events", "nips", "internal/pool"},
+	"wallet/nwc":        {"wallet", "wallet/internal", "events", "nips"},
 	"relay":             {"events", "nips", "wallet", "internal/blob", "internal/httpd"},
 	"internal/pool":     {"events"},
 	"internal/ledger":   {"events", "wallet"},
@@ -41,7 +42,7 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":   {"events", "nips", "relay", "internal/pool", "internal/ledger", "provider", "consumer", "wallet/play", "wallet/nwc", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":   {"events", "nips", "relay", "internal/pool", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":     {"relay"},
 	"github.com/fiatjaf/eventstore": {"relay"},
 	"github.com/spf13/cobra":        {"internal/cli"},

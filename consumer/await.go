@@ -9,6 +9,7 @@ import (
 
 	"infernet/events"
 	"infernet/wallet"
+	"infernet/wallet/bolt11"
 )
 
 // await waits until the chosen node has delivered, said no, or fallen silent.
@@ -89,18 +90,18 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 		return nil, bad("it claims more units than there are bytes")
 	}
 	d := &Delivery{
-		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(), Paid: j.paid, Hash: j.hash,
+		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,
 		Preimage: j.preimage, Result: m, First: j.first, Took: j.c.Now().Sub(j.began),
 	}
 	d.Receipt = j.receipt(ctx)
 	return d, nil
 }
 
-func (j *job) payWay() string {
+func (j *job) payWay(m *events.Result) string {
 	switch {
 	case j.paid == 0:
 		return events.PayFree
-	case j.sealed():
+	case m.Sealed != nil:
 		return events.PaySealed
 	}
 	return events.PayPrepaid
@@ -120,11 +121,7 @@ func (j *job) unseal(ctx context.Context, m *events.Result) error {
 		return bad("it names no price")
 	}
 	if !j.committed {
-		invoice, err := j.check(ctx, m.Bolt11, *m.Amount, j.limit())
-		if err != nil {
-			return err
-		}
-		if invoice.PaymentHash.String() != m.Sealed.PaymentHash {
+		if invoice, err := bolt11.Decode(m.Bolt11); err == nil && invoice.PaymentHash.String() != m.Sealed.PaymentHash {
 			return &BadInvoiceError{j.node, "its preimage would not open the result"}
 		}
 		if err := j.send(ctx, m.Bolt11, *m.Amount, j.limit()); err != nil {

@@ -92,4 +92,3 @@ func (c *Consumer) order(ctx context.Context, old *job, offer *events.Offer) (*j
 	j.tell(Step{Job: old.req.ID, Note: "node " + short(old.node) + " did not show up, ordering from " + short(offer.Author)})
 	return j, j.open(ctx, secret)
 }
-

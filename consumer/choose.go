@@ -11,7 +11,7 @@ import (
 // choose collects offers while the auction lasts and picks one. In a direct job the node is chosen already; in a plain
 // one paying an offer takes it.
 func (j *job) choose(ctx context.Context) error {
-	if j.node != "" && j.req.Profile || j.order.Way == Plain && j.free() {
+	if j.node != "" && (j.req.Profile || j.free()) {
 		return nil
 	}
 	if err := j.collect(ctx); err != nil {
@@ -19,8 +19,8 @@ func (j *job) choose(ctx context.Context) error {
 	}
 	offers := j.fitting()
 	if len(offers) == 0 {
-		if result := j.fold().Result(); result != nil { // a plain node that worked for free
-			j.node = result.Author
+		if at := j.fold().Best; at != nil { // a plain node that works for free
+			j.node = at.Node
 			return nil
 		}
 		return j.noOffers(ctx)
@@ -55,7 +55,7 @@ func (j *job) collect(ctx context.Context) error {
 			return err
 		}
 		first := j.req.Bids == nil || j.req.Bids.Mode == "first"
-		if first && (len(j.fitting()) > 0 || j.fold().State.Final()) {
+		if first && (len(j.fitting()) > 0 || j.fold().Best != nil) {
 			return nil
 		}
 	}

@@ -29,7 +29,7 @@ type job struct {
 	node  events.PubKey    // the chosen one
 	offer *events.Offer    // nil in a direct job
 	rest  []*events.Offer  // the runners-up
-	payee <-chan string    // the chosen node's Lightning key, as it announced it
+	payee chan string      // the chosen node's Lightning key, as it announced it
 
 	committed bool
 	hash      wallet.Hash

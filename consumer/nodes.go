@@ -100,7 +100,7 @@ func (c *Consumer) node(ctx context.Context, key events.PubKey) (Node, error) {
 }
 
 // payeeOf looks up which Lightning key a node announced; "" if none.
-func (c *Consumer) payeeOf(ctx context.Context, key events.PubKey) <-chan string {
+func (c *Consumer) payeeOf(ctx context.Context, key events.PubKey) chan string {
 	payee := make(chan string, 1)
 	go func() {
 		n, err := c.node(ctx, key)

@@ -92,13 +92,18 @@ func (j *job) send(ctx context.Context, raw string, said, limit events.Msat) err
 	if err := j.commit(invoice, raw); err != nil {
 		return err
 	}
+	j.start(ctx, raw, invoice.Amount)
+	return nil
+}
+
+// start has the wallet pay in the background; next hears how it ends.
+func (j *job) start(ctx context.Context, raw string, amount events.Msat) {
 	done := make(chan payment, 1)
 	j.paying = done
 	go func() {
-		r, err := j.c.Wallet.Pay(ctx, raw, j.c.MaxFee(invoice.Amount))
+		r, err := j.c.Wallet.Pay(ctx, raw, j.c.MaxFee(amount))
 		done <- payment{r, err}
 	}()
-	return nil
 }
 
 // check says why an invoice must not be paid; nothing is sent then.
@@ -192,6 +197,7 @@ const payeeIn = 2 * time.Second
 func (j *job) payeeKey(ctx context.Context) string {
 	select {
 	case payee := <-j.payee:
+		j.payee <- payee // it stays asked for
 		return payee
 	case <-time.After(payeeIn):
 	case <-ctx.Done():

@@ -101,27 +101,14 @@ func (j *job) askWallet(ctx context.Context) error {
 	}
 	sent, err := j.c.Wallet.Sent(ctx, c.Hash)
 	switch {
-	case errors.Is(err, wallet.ErrNotFound), err == nil && sent.State == wallet.Failed:
-		if err == nil || !errors.Is(err, wallet.ErrNotFound) {
-			j.committed, j.paid = false, 0
-			return j.c.Ledger.Void(j.req.ID, "the wallet says that it failed")
-		}
-		return j.sendAgain(ctx, c)
-	case err != nil:
+	case err != nil && !errors.Is(err, wallet.ErrNotFound):
 		return err
-	case sent.State == wallet.Succeeded:
+	case err == nil && sent.State == wallet.Succeeded:
 		return j.payDone(payment{preimage: sent.Preimage})
+	case err == nil && sent.State == wallet.Failed:
+		j.committed, j.paid = false, 0
+		return j.c.Ledger.Void(j.req.ID, "the wallet says that it failed")
 	}
-	return nil
-}
-
-// sendAgain pays what was committed to and never reached the wallet. The same invoice is paid once at most.
-func (j *job) sendAgain(ctx context.Context, c *ledger.Commitment) error {
-	done := make(chan payment, 1)
-	j.paying = done
-	go func() {
-		r, err := j.c.Wallet.Pay(ctx, c.Bolt11, j.c.MaxFee(c.Amount))
-		done <- payment{r, err}
-	}()
+	j.start(ctx, c.Bolt11, c.Amount) // it never reached the wallet, or is under way: the same invoice is paid once at most
 	return nil
 }

@@ -1,0 +1,153 @@
+package relay
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nbd-wtf/go-nostr"
+)
+
+// index finds the subscriptions that an event may interest, by the most telling part of their filters: a publish costs
+// what it matches, not how many are listening.
+type index struct {
+	mu   sync.RWMutex
+	subs map[string]map[*subscription]struct{}
+}
+
+// subscription is one REQ of one session.
+type subscription struct {
+	id      string
+	session *session
+	filters nostr.Filters
+	keys    []string
+	prefix  []byte // ["EVENT","id",
+
+	mu   sync.Mutex
+	sent map[string]bool // live events that went out before EOSE; nil after it
+}
+
+func newIndex() *index { return &index{subs: map[string]map[*subscription]struct{}{}} }
+
+// keysOf says under which keys a filter is found: those of the dimension that tells most.
+func keysOf(f nostr.Filter) (keys []string) {
+	list := func(prefix string, values []string) []string {
+		for _, v := range values {
+			keys = append(keys, prefix+v)
+		}
+		return keys
+	}
+	switch {
+	case f.IDs != nil:
+		return list("i", f.IDs)
+	case f.Tags["e"] != nil:
+		return list("e", f.Tags["e"])
+	case f.Tags["p"] != nil:
+		return list("p", f.Tags["p"])
+	case f.Authors != nil:
+		return list("a", f.Authors)
+	case f.Kinds != nil:
+		for _, k := range f.Kinds {
+			keys = append(keys, "k"+strconv.Itoa(k))
+		}
+		return keys
+	}
+	return []string{""}
+}
+
+// add registers a subscription; remove takes it out.
+func (x *index) add(s *subscription) {
+	for _, f := range s.filters {
+		s.keys = append(s.keys, keysOf(f)...)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, key := range s.keys {
+		if x.subs[key] == nil {
+			x.subs[key] = map[*subscription]struct{}{}
+		}
+		x.subs[key][s] = struct{}{}
+	}
+}
+
+func (x *index) remove(s *subscription) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, key := range s.keys {
+		delete(x.subs[key], s)
+		if len(x.subs[key]) == 0 {
+			delete(x.subs, key)
+		}
+	}
+}
+
+// dispatch hands an event to every subscription that matches. It never waits for a reader. raw is the event as it was
+// received, serialised once.
+func (x *index) dispatch(ev *nostr.Event, raw []byte) {
+	for _, s := range x.match(ev) {
+		s.live(ev, raw)
+	}
+}
+
+func (x *index) match(ev *nostr.Event) (found []*subscription) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var seen map[*subscription]bool
+	look := func(key string) {
+		for s := range x.subs[key] {
+			if seen[s] || !s.filters.Match(ev) {
+				continue
+			}
+			if seen == nil {
+				seen = map[*subscription]bool{}
+			}
+			seen[s] = true
+			found = append(found, s)
+		}
+	}
+	look("i" + ev.ID)
+	look("a" + ev.PubKey)
+	look("k" + strconv.Itoa(ev.Kind))
+	look("")
+	for _, tag := range ev.Tags {
+		if len(tag) > 1 && (tag[0] == "e" || tag[0] == "p") {
+			look(tag[0] + tag[1])
+		}
+	}
+	return found
+}
+
+// live sends an event that has just come, unless its reader may not see it.
+func (s *subscription) live(ev *nostr.Event, raw []byte) {
+	if !s.session.maySee(ev) {
+		return
+	}
+	s.mu.Lock()
+	if s.sent != nil {
+		s.sent[ev.ID] = true
+	}
+	s.mu.Unlock()
+	s.session.push(s.frame(raw))
+}
+
+func (s *subscription) frame(raw []byte) []byte {
+	frame := make([]byte, 0, len(s.prefix)+len(raw)+1)
+	return append(append(append(frame, s.prefix...), raw...), ']')
+}
+
+// wasSent says whether a stored event went out live before.
+func (s *subscription) wasSent(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent[id]
+}
+
+func (s *subscription) stored() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = nil
+}
+
+func eventPrefix(id string) []byte {
+	return []byte(`["EVENT",` + strconv.Quote(strings.ToValidUTF8(id, "")) + `,`)
+}

@@ -1,0 +1,251 @@
+// Package relay is the market relay: our own WebSocket session over khatru's hooks, Badger below.
+//
+// It promises that one client never slows another: each connection has one reader, limits that hold before anything is
+// parsed or verified, and a bounded queue out; who does not read is dropped. An event reaches its subscribers as soon
+// as it is verified and admitted, through an index, serialised once. OK true means that it is on the disk. Every event
+// of the market follows its grammar (events.Parse) and the rules of docs/protocol.md.
+//
+// Begin with Open, then session.go (one connection) and policy_*.go (what is admitted).
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fiatjaf/khatru"
+	"github.com/nbd-wtf/go-nostr"
+)
+
+// Config says how a relay runs. Every field may be left out.
+type Config struct {
+	Dir         string // where events are stored; in memory if unset
+	Listen      string // address for Run; none if unset (then mount Handler)
+	ServiceURL  string // as clients know the relay, for NIP-42; what they connect to if unset
+	Name        string
+	Description string
+
+	MaxSubs     int           // subscriptions of one connection; 64 if unset
+	MaxFilters  int           // filters of one subscription; 20 if unset
+	MaxLimit    int           // events that one filter gives; 1000 if unset
+	Rate        float64       // messages a second of one connection; 1000 if unset. Who sends more is read more slowly
+	Burst       int           // messages at once before Rate holds; 2000 if unset
+	Queue       int           // messages that wait for a slow reader before it is dropped; 2048 if unset
+	WriteIn     time.Duration // how long one write may take; 10 s if unset
+	PrivateJobs bool          // encrypted jobs are shown only to their two parties, after AUTH
+	OfferPow    int           // NIP-13 bits that an offer of an unknown key needs; 0 for none
+	KnownAfter  time.Duration // how long a node must have been announced to be known; 10 minutes if unset
+
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// Relay is an open relay.
+type Relay struct {
+	Config
+	khatru   *khatru.Relay
+	store    *store
+	index    *index
+	jobs     *jobs
+	listener net.Listener
+
+	mu       sync.Mutex
+	sessions map[*session]struct{}
+	closing  bool
+	active   sync.WaitGroup
+}
+
+// Open opens the store, and the listener if there is to be one.
+func Open(_ context.Context, c Config) (*Relay, error) {
+	c = withDefaults(c)
+	r := &Relay{Config: c, index: newIndex(), sessions: map[*session]struct{}{}}
+	var err error
+	if c.Listen != "" {
+		if r.listener, err = net.Listen("tcp", c.Listen); err != nil {
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return nil, fmt.Errorf("listen on %s: another program uses the port: %w", c.Listen, err)
+			}
+			return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
+		}
+	}
+	if r.store, err = openStore(c); err != nil {
+		if r.listener != nil {
+			r.listener.Close()
+		}
+		return nil, fmt.Errorf("open the relay's store: %w", err)
+	}
+	r.jobs = newJobs(r.store)
+	r.khatru = r.hooks()
+	return r, nil
+}
+
+func withDefaults(c Config) Config {
+	set(&c.MaxSubs, 64)
+	set(&c.MaxFilters, 20)
+	set(&c.MaxLimit, 1000)
+	set(&c.Rate, 1000)
+	set(&c.Burst, 2000)
+	set(&c.Queue, 2048)
+	set(&c.WriteIn, 10*time.Second)
+	set(&c.KnownAfter, 10*time.Minute)
+	set(&c.Name, "infernet relay")
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func set[T comparable](field *T, standard T) {
+	var zero T
+	if *field == zero {
+		*field = standard
+	}
+}
+
+// hooks makes the khatru relay below: it keeps hooks, the pipeline of one event (AddEvent) and NIP-11. It has no
+// QueryEvents: its checks for deletions would scan the store on every publish; ours are tombstones.
+func (r *Relay) hooks() *khatru.Relay {
+	k := khatru.NewRelay()
+	k.ServiceURL = r.ServiceURL
+	k.Info.Name, k.Info.Description, k.Info.Software = r.Name, r.Description, "infernet"
+	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42}
+	if r.OfferPow > 0 {
+		k.Info.SupportedNIPs = append(k.Info.SupportedNIPs, 13)
+	}
+	for _, policy := range []func(context.Context, *nostr.Event) (bool, string){
+		r.refuseShape, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refuseJob, r.refusePow,
+	} {
+		k.RejectEvent = append(k.RejectEvent, unlessAdmitted(policy))
+	}
+	k.StoreEvent = append(k.StoreEvent, r.store.save)
+	k.ReplaceEvent = append(k.ReplaceEvent, r.store.replace)
+	return k
+}
+
+// URL is where the relay listens, ws://…
+func (r *Relay) URL() string {
+	if r.listener == nil {
+		return r.ServiceURL
+	}
+	return "ws://" + r.listener.Addr().String()
+}
+
+// Handler serves WebSocket connections and, to those who ask for application/nostr+json, the relay's facts (NIP-11).
+func (r *Relay) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case strings.EqualFold(req.Header.Get("Upgrade"), "websocket"):
+			r.serveSession(w, req)
+		case strings.Contains(req.Header.Get("Accept"), "application/nostr+json"):
+			r.khatru.HandleNIP11(w, req)
+		default:
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			fmt.Fprintf(w, "%s\nThis is a Nostr relay: connect with a WebSocket.\n", r.Name)
+		}
+	})
+}
+
+// Run serves until ctx ends, on the address of the config.
+func (r *Relay) Run(ctx context.Context) error {
+	if r.listener == nil {
+		return errors.New("relay: no address to listen on")
+	}
+	return r.Serve(ctx, r.listener)
+}
+
+// Serve serves until ctx ends: then no new connection is taken, what is queued is written, clients are told that the
+// relay goes away, and the store is closed.
+func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{Handler: r.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	sweep, stop := context.WithCancel(ctx)
+	defer stop()
+	r.active.Go(func() { r.store.sweepEachMinute(sweep) })
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	var err error
+	select {
+	case err = <-failed:
+		stop()
+	case <-ctx.Done():
+		server.Close() // connections that were upgraded are ours
+		<-failed
+	}
+	return errors.Join(err, r.Close())
+}
+
+// Close ends all connections and closes the store.
+func (r *Relay) Close() error {
+	r.mu.Lock()
+	r.closing = true
+	for s := range r.sessions {
+		s.goAway()
+	}
+	r.mu.Unlock()
+	r.active.Wait()
+	if r.listener != nil {
+		r.listener.Close()
+	}
+	return r.store.close()
+}
+
+// add runs an event through policies and the store, and hands it to its subscribers in between. It returns at once when
+// the event is refused; else done hears when it is on the disk.
+func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done func(ok bool, reason string)) {
+	if !r.store.begin(ev) {
+		done(true, "duplicate: the relay has this event")
+		return
+	}
+	if nostr.IsEphemeralKind(ev.Kind) {
+		defer r.store.end(ev)
+		if _, err := r.khatru.AddEvent(ctx, ev); err != nil {
+			done(false, err.Error())
+			return
+		}
+		r.index.dispatch(ev, raw)
+		done(true, "")
+		return
+	}
+	for _, reject := range r.khatru.RejectEvent {
+		if no, why := reject(ctx, ev); no {
+			r.store.end(ev)
+			done(false, nostr.NormalizeOKMessage(why, "blocked"))
+			return
+		}
+	}
+	replaceable := !nostr.IsRegularKind(ev.Kind)
+	if !replaceable {
+		r.jobs.note(ev)
+		r.index.dispatch(ev, raw)
+	}
+	r.active.Go(func() {
+		defer r.store.end(ev)
+		if _, err := r.khatru.AddEvent(admitted(ctx), ev); err != nil {
+			done(false, err.Error())
+			return
+		}
+		if ev.Kind == nostr.KindDeletion {
+			r.delete(ctx, ev)
+		}
+		if replaceable {
+			r.index.dispatch(ev, raw)
+		}
+		done(true, "")
+	})
+}
+
+type admittedKey struct{}
+
+// admitted marks an event whose policies have run: they run before it is delivered, and the store comes after.
+func admitted(ctx context.Context) context.Context { return context.WithValue(ctx, admittedKey{}, true) }
+
+func isAdmitted(ctx context.Context) bool { return ctx.Value(admittedKey{}) != nil }

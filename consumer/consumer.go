@@ -174,7 +174,9 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 			return why
 		}
 		if ctx.Err() != nil {
-			j.cancel(ctx)
+			if err := j.cancel(ctx); err != nil {
+				c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
+			}
 		}
 	}
 	if err := c.Ledger.Finish(j.req.ID, end); err != nil {

@@ -260,18 +260,15 @@ func (j *job) say(ctx context.Context, m events.Message) error {
 	return nil
 }
 
-// cancel tells the market that the job is not wanted any more, as far as there is still time.
-func (j *job) cancel(ctx context.Context) {
+// cancel tells the market that the job is not wanted any more, also after ctx has ended.
+func (j *job) cancel(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer stop()
-	m := &events.Cancel{
+	ev, err := events.Sign(ctx, &events.Cancel{
 		Head: events.Head{At: events.At(j.c.Now()), Expires: j.req.Keep()}, Job: j.req.ID, Kind: j.req.Kind, Node: j.node,
-	}
-	ev, err := events.Sign(ctx, m, j.signer)
-	if err == nil {
-		err = j.c.Pool.Publish(ctx, ev)
-	}
+	}, j.signer)
 	if err != nil {
-		j.c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
+		return err
 	}
+	return j.c.Pool.Publish(ctx, ev)
 }

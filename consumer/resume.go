@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"infernet/events"
 	"infernet/internal/ledger"
@@ -44,6 +45,11 @@ func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (
 		if j.signer, err = events.NewKeys(string(secret)); err != nil {
 			return nil, err
 		}
+	}
+	if c, err := c.Ledger.Commitment(id); err != nil {
+		return nil, err
+	} else if c != nil {
+		j.committed, j.hash, j.paid, j.node, j.preimage = true, c.Hash, c.Amount, c.Payee, c.Preimage
 	}
 	kept, err := c.Ledger.Events(id)
 	if err != nil {
@@ -92,10 +98,9 @@ func (j *job) findOffer() {
 // askWallet learns what became of the job's payment. Only the wallet's word allows another try.
 func (j *job) askWallet(ctx context.Context) error {
 	c, err := j.c.Ledger.Commitment(j.req.ID)
-	if err != nil || c == nil {
+	if err != nil || c == nil || c.Settled {
 		return err
 	}
-	j.committed, j.hash, j.paid, j.node = true, c.Hash, c.Amount, c.Payee
 	if j.c.Wallet == nil {
 		return errors.New("it was paid for, and there is no wallet to ask")
 	}
@@ -111,4 +116,67 @@ func (j *job) askWallet(ctx context.Context) error {
 	}
 	j.start(ctx, c.Bolt11, c.Amount) // it never reached the wallet, or is under way: the same invoice is paid once at most
 	return nil
+}
+
+// Submit only submits a job; Resume goes on with it.
+func (c *Consumer) Submit(ctx context.Context, o Order) (events.ID, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	j, err := c.submit(ctx, o, nil)
+	if err != nil {
+		return "", err
+	}
+	if err := <-j.sent; err != nil {
+		return "", fmt.Errorf("no relay took the job: %w", err)
+	}
+	return j.req.ID, nil
+}
+
+// Look says where a job of the ledger stands, from the ledger and the relays, and all that was said about it, in the
+// order of their times.
+func (c *Consumer) Look(ctx context.Context, id events.ID) (*events.Job, []events.Message, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	j, err := c.recall(ctx, id, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("job %s: %w", id, err)
+	}
+	for {
+		select {
+		case ev, ok := <-j.sub.Events:
+			if ok {
+				j.hear(ctx, ev)
+				continue
+			}
+		case <-j.sub.EOSE:
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+		break
+	}
+	seen := map[events.ID]bool{}
+	j.said = slices.DeleteFunc(j.said, func(m events.Message) bool {
+		again := seen[m.Signed().ID]
+		seen[m.Signed().ID] = true
+		return again
+	})
+	slices.SortStableFunc(j.said, func(a, b events.Message) int { return int(a.Signed().At - b.Signed().At) })
+	return j.fold(), j.said, nil
+}
+
+// Cancel tells the market that a job of the ledger is not wanted any more.
+func (c *Consumer) Cancel(ctx context.Context, id events.ID) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	j, err := c.recall(ctx, id, nil)
+	if err != nil {
+		return fmt.Errorf("cancel job %s: %w", id, err)
+	}
+	if err := j.cancel(ctx); err != nil {
+		return fmt.Errorf("cancel job %s: %w", id, err)
+	}
+	if j.committed {
+		return nil // money is out: the job stays in sight until its end
+	}
+	return c.Ledger.Finish(id, "cancelled")
 }

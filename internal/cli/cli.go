@@ -1,0 +1,140 @@
+// Package cli is the command line: one file for each command, the settings, output, exit codes, and the lists of engines
+// and wallets that are in the program (parts.go).
+//
+// stdout is the answer, stderr the conversation; with --json each answer is one object a line. Begin with Main.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"charm.land/fang/v2"
+	"github.com/spf13/cobra"
+)
+
+// IO is what a command reads, writes and asks the environment.
+type IO struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+	Env func(name string) string
+}
+
+// app is one invocation.
+type app struct {
+	IO
+	settings *settings
+	json     bool
+	log      *slog.Logger
+}
+
+// Main runs one command and returns its exit code.
+func Main(ctx context.Context, to IO, args []string) int {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	a := &app{IO: to}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(to.In)
+	root.SetOut(to.Out)
+	root.SetErr(to.Err)
+	err := fang.Execute(ctx, root,
+		fang.WithVersion(version), fang.WithoutManpage(), fang.WithErrorHandler(func(io.Writer, fang.Styles, error) {}),
+	)
+	if err == nil {
+		return 0
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
+	code, hint := explain(err)
+	if a.json {
+		a.object(a.Err, map[string]any{"error": err.Error(), "hint": hint, "code": code})
+		return code
+	}
+	fmt.Fprintf(to.Err, "infernet: %v\n", err)
+	if hint != "" {
+		fmt.Fprintf(to.Err, "hint: %s\n", hint)
+	}
+	return code
+}
+
+func (a *app) root() *cobra.Command {
+	var flags globalFlags
+	root := &cobra.Command{
+		Use:   "infernet",
+		Short: "A marketplace for compute on Nostr relays, paid over Lightning",
+		Long: "infernet sells and buys compute. Jobs, offers, results and receipts are signed Nostr events.\n\n" +
+			"Settings come from flags, then INFERNET_… variables, then the config file, then defaults; see 'infernet config'.\n\n" + exitCodes,
+		Example:       "infernet up\ninfernet run \"Spell lantern\"",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.prepare(cmd, &flags)
+		},
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&flags.config, "config", "", "config file (default ~/.config/infernet/config.toml)")
+	f.BoolVar(&a.json, "json", false, "answer with one JSON object a line")
+	f.String("data-dir", "", "folder for keys, ledgers and events")
+	f.StringSlice("relay", nil, "relay to use, may be repeated")
+	f.String("log-level", "", "debug, info, warn or error")
+	root.AddCommand(
+		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.jobCommand(), a.marketCommand(), a.walletCommand(),
+		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.docsCommand(),
+	)
+	return root
+}
+
+type globalFlags struct{ config string }
+
+// flagNames says which setting a flag sets, where the names differ.
+var flagNames = map[string]string{"relay": "relays", "log-level": "log.level"}
+
+// prepare reads the settings for a command.
+func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
+	var err error
+	if a.settings, err = loadSettings(a.Env, flags.config); err != nil {
+		return err
+	}
+	cmd.Flags().Visit(func(f *flagType) {
+		name := flagNames[f.Name]
+		if name == "" {
+			name = strings.ReplaceAll(f.Name, "-", "_")
+		}
+		if section := f.Annotations["setting"]; len(section) > 0 {
+			name = section[0]
+		}
+		if values, ok := f.Value.(interface{ GetSlice() []string }); ok {
+			a.settings.flag(name, strings.Join(values.GetSlice(), ","))
+			return
+		}
+		a.settings.flag(name, f.Value.String())
+	})
+	if err := a.settings.check(); err != nil {
+		return err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.settings.text("log.level"))); err != nil {
+		return usage("log.level: %v", err)
+	}
+	a.log = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: level}))
+	return nil
+}
+
+// object writes one JSON object as a line.
+func (a *app) object(to io.Writer, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		fmt.Fprintf(a.Err, "infernet: cannot write JSON: %v\n", err)
+		return
+	}
+	fmt.Fprintf(to, "%s\n", body)
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "config",
+		Short:   "All settings in force, as the config file would say them, and where each comes from",
+		Long:    "Prints every setting as TOML, with its source as a comment. What is secret in an address is hidden.",
+		Example: "infernet config",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if a.json {
+				for _, k := range table {
+					a.object(a.Out, map[string]string{"name": k.name, "value": hide(a.settings.values[k.name]), "source": a.settings.source[k.name]})
+				}
+				return nil
+			}
+			fmt.Fprintf(a.Out, "# %s\n", a.settings.file)
+			section := ""
+			for _, k := range table {
+				name := k.name
+				if i := strings.LastIndex(name, "."); i >= 0 {
+					if s := name[:i]; s != section {
+						section = s
+						fmt.Fprintf(a.Out, "\n[%s]\n", section)
+					}
+					name = name[i+1:]
+				}
+				fmt.Fprintf(a.Out, "%s = %s # %s\n", name, tomlValue(k, a.settings), a.settings.source[k.name])
+			}
+			var models []string
+			for model := range a.settings.prices {
+				models = append(models, model)
+			}
+			sort.Strings(models)
+			for _, model := range models {
+				p := a.settings.prices[model]
+				fmt.Fprintf(a.Out, "\n[provide.prices.%q]\nbase = %s\nin = %s\nout = %s\nms = %s\n", model, p.Base, p.In, p.Out, p.Ms)
+			}
+			return nil
+		},
+	}
+}
+
+func tomlValue(k setting, s *settings) string {
+	switch k.kind {
+	case "number":
+		return s.text(k.name)
+	case "list":
+		items := s.list(k.name)
+		for i, item := range items {
+			items[i] = fmt.Sprintf("%q", hide(item))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	}
+	return fmt.Sprintf("%q", hide(s.text(k.name)))
+}
+
+var secretIn = regexp.MustCompile(`(secret=)[^&\s]+|(://[^/@\s]+:)[^@\s]+@`)
+
+// hide hides what is secret in an address.
+func hide(s string) string {
+	return secretIn.ReplaceAllStringFunc(s, func(m string) string {
+		if strings.HasPrefix(m, "secret=") {
+			return "secret=hidden"
+		}
+		return m[:strings.LastIndex(m, ":")+1] + "hidden@"
+	})
+}

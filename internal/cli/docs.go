@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// docsCommand prints docs/cli.md.
+func (a *app) docsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "docs", Short: "Print docs/cli.md", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			fmt.Fprintf(a.Out, "# Commands\n\nWritten by `make docs`.\n")
+			a.document(cmd.Root())
+			a.documentSettings()
+			return nil
+		},
+	}
+}
+
+func (a *app) document(cmd *cobra.Command) {
+	if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
+		return
+	}
+	fmt.Fprintf(a.Out, "\n## %s\n\n%s.\n", cmd.CommandPath(), strings.TrimSuffix(cmd.Short, "."))
+	if cmd.Long != "" {
+		fmt.Fprintf(a.Out, "\n%s\n", cmd.Long)
+	}
+	if cmd.Example != "" {
+		fmt.Fprintf(a.Out, "\n```\n%s\n```\n", cmd.Example)
+	}
+	if flags := cmd.NonInheritedFlags(); flags.HasAvailableFlags() {
+		fmt.Fprintf(a.Out, "\n| flag | meaning |\n|---|---|\n")
+		flags.VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" && f.Name != "version" && !f.Hidden {
+				fmt.Fprintf(a.Out, "| `--%s` | %s |\n", f.Name, f.Usage)
+			}
+		})
+	}
+	for _, sub := range cmd.Commands() {
+		a.document(sub)
+	}
+}
+
+func (a *app) documentSettings() {
+	fmt.Fprintf(a.Out, "\n## Settings\n\nIn the config file by name, in the environment as `INFERNET_` and the name in capitals with `_` for a dot.\n\n| setting | default | meaning |\n|---|---|---|\n")
+	for _, k := range table {
+		fmt.Fprintf(a.Out, "| `%s` | %s | %s |\n", k.name, k.standard, k.about)
+	}
+	fmt.Fprintf(a.Out, "\nPrices of single models: `[provide.prices.\"model\"]` with `base`, `in`, `out`, `ms`.\n")
+}

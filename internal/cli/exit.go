@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"infernet/consumer"
+	"infernet/engine"
+	"infernet/wallet"
+)
+
+// Exit codes. They are part of the interface: scripts test for them.
+const (
+	exitError       = 1
+	exitUsage       = 2
+	exitNoOffers    = 10
+	exitUnpaid      = 11
+	exitFailed      = 12
+	exitVanished    = 13
+	exitBad         = 14
+	exitNoRelay     = 15
+	exitNoWallet    = 16
+	exitNoEngine    = 17
+	exitInterrupted = 130
+)
+
+const exitCodes = `Exit codes: 0 done, 1 error, 2 wrong usage or settings, 10 no offers, 11 not paid, 12 the job failed or was refused,
+13 the node fell silent, 14 a bad result or invoice was refused, 15 no relay answers, 16 no wallet answers,
+17 no engine answers, 130 interrupted.`
+
+var (
+	errInterrupted = errors.New("interrupted")
+	errNoRelay     = errors.New("no relay answers")
+)
+
+// usageError is a wrong flag, argument or setting.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// hinted is an error with what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+func withHint(err error, format string, args ...any) error {
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// explain gives an error's exit code, and a hint that can be pasted.
+func explain(err error) (code int, hint string) {
+	code, hint = meaning(err)
+	var own *hinted
+	if errors.As(err, &own) {
+		hint = own.hint
+	}
+	return code, hint
+}
+
+func meaning(err error) (code int, hint string) {
+	var (
+		wrong    *usageError
+		none     *consumer.NoOffersError
+		refused  *consumer.RefusedError
+		vanished *consumer.VanishedError
+		invoice  *consumer.BadInvoiceError
+		result   *consumer.BadResultError
+	)
+	switch {
+	case errors.As(err, &wrong):
+		return exitUsage, "infernet config"
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted, ""
+	case errors.As(err, &none):
+		switch {
+		case len(none.Near) > 0:
+			return exitNoOffers, fmt.Sprintf("infernet run --model %s …", none.Near[0])
+		case len(none.Dear) > 0:
+			return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …", int64(none.Dear[0].Cap.CeilSat()/1000))
+		}
+		return exitNoOffers, "infernet market nodes"
+	case errors.As(err, &vanished):
+		return exitVanished, "infernet job list"
+	case errors.As(err, &invoice), errors.As(err, &result):
+		return exitBad, "infernet market nodes; buy from another with --node"
+	case errors.As(err, &refused):
+		return exitFailed, "infernet market models"
+	case errors.Is(err, wallet.ErrInsufficient):
+		return exitUnpaid, "infernet wallet balance"
+	case errors.Is(err, wallet.ErrRejected), errors.Is(err, wallet.ErrExpired), errors.Is(err, wallet.ErrInFlight):
+		return exitUnpaid, "infernet job list"
+	case errors.Is(err, wallet.ErrUnavailable):
+		return exitNoWallet, "infernet doctor"
+	case errors.Is(err, errNoRelay):
+		return exitNoRelay, "infernet up   (or name another with --relay wss://…)"
+	case errors.Is(err, engine.ErrUnavailable):
+		return exitNoEngine, "infernet doctor"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return exitError, "infernet up --listen 127.0.0.1:0   (0 takes a free port)"
+	}
+	return exitError, ""
+}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nbd-wtf/go-nostr"
+	"github.com/spf13/cobra"
+
+	"infernet/consumer"
+	"infernet/events"
+)
+
+func (a *app) marketCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "market", Short: "Who sells what, for how much"}
+	list := func(use, short string, show func(context.Context, *consumer.Consumer) error) {
+		cmd.AddCommand(&cobra.Command{
+			Use: use, Short: short, Example: "infernet market " + use, Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				c, done, err := a.buyer(cmd.Context())
+				if err != nil {
+					return err
+				}
+				defer done()
+				return show(cmd.Context(), c)
+			},
+		})
+	}
+	list("nodes", "The nodes, living ones first", a.marketNodes)
+	list("models", "The models that living nodes run, and the best price of each", a.marketModels)
+	list("prices", "What every living node asks for every model", a.marketPrices)
+	list("offers", "The offers of the last minutes that are not encrypted", a.marketOffers)
+	return cmd
+}
+
+// columns writes a table.
+func (a *app) columns(head string, rows func(w io.Writer)) error {
+	w := tabwriter.NewWriter(a.Out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, head)
+	rows(w)
+	return w.Flush()
+}
+
+func (a *app) marketNodes(ctx context.Context, c *consumer.Consumer) error {
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		for _, n := range nodes {
+			a.object(a.Out, map[string]any{"node": n.Author, "name": n.Profile.Name, "alive": n.Alive(time.Now()), "kinds": n.Kinds, "market": n.Profile.Market})
+		}
+		return nil
+	}
+	return a.columns("NODE\tNAME\tSTATE\tLOAD\tMODELS\tPAY", func(w io.Writer) {
+		for _, n := range nodes {
+			state, load := "silent", "-"
+			if n.Beat != nil {
+				load = fmt.Sprintf("%d/%d", n.Beat.Load, n.Beat.Capacity)
+			}
+			if n.Alive(time.Now()) {
+				state = or(n.Beat.Status, "alive")
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), n.Profile.Name, state, load, strings.Join(n.Models, " "), strings.Join(n.Profile.Market.Pay, " "))
+		}
+	})
+}
+
+// asked is one model at one node.
+type asked struct {
+	Node  events.PubKey     `json:"node"`
+	Model events.ModelOffer `json:"model"`
+	Per   events.Msat       `json:"msat_per_1000_in_1000_out"`
+}
+
+// asks lists what living nodes ask, cheapest first.
+func asks(ctx context.Context, c *consumer.Consumer) (all []asked, err error) {
+	nodes, err := c.Nodes(ctx)
+	for _, n := range nodes {
+		if !n.Alive(time.Now()) {
+			continue
+		}
+		for _, m := range n.Profile.Market.Models {
+			if per, err := m.Price.Cost(events.Usage{In: 1000, Out: 1000}, 100); err == nil {
+				all = append(all, asked{n.Author, m, per})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(x, y asked) int { return int(x.Per - y.Per) })
+	return all, err
+}
+
+func (a *app) marketPrices(ctx context.Context, c *consumer.Consumer) error {
+	all, err := asks(ctx, c)
+	if err != nil {
+		return err
+	}
+	return a.showAsks(all)
+}
+
+func (a *app) marketModels(ctx context.Context, c *consumer.Consumer) error {
+	all, err := asks(ctx, c)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	return a.showAsks(slices.DeleteFunc(all, func(x asked) bool {
+		again := seen[x.Model.ID]
+		seen[x.Model.ID] = true
+		return again
+	}))
+}
+
+func (a *app) showAsks(all []asked) error {
+	if a.json {
+		for _, x := range all {
+			a.object(a.Out, x)
+		}
+		return nil
+	}
+	return a.columns("MODEL\tKINDS\tCONTEXT\tBASE\tPER 1000 IN\tPER 1000 OUT\tNODE", func(w io.Writer) {
+		for _, x := range all {
+			p := x.Model.Price
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", x.Model.ID, strings.Trim(fmt.Sprint(x.Model.Kinds), "[]"), x.Model.Context, p.Base.Human(), p.In.Human(), p.Out.Human(), cutKey(string(x.Node)))
+		}
+	})
+}
+
+func (a *app) marketOffers(ctx context.Context, c *consumer.Consumer) error {
+	since := nostr.Timestamp(time.Now().Add(-10 * time.Minute).Unix())
+	found, err := c.Pool.Query(ctx, nostr.Filter{Kinds: []int{events.KindFeedback}, Since: &since, Limit: 500})
+	if err != nil {
+		return err
+	}
+	var offers []*events.Offer
+	for _, ev := range found {
+		if m, err := events.Parse(ev); err == nil {
+			if o, ok := m.(*events.Offer); ok {
+				offers = append(offers, o)
+			}
+		}
+	}
+	if a.json {
+		for _, o := range offers {
+			a.object(a.Out, o)
+		}
+		return nil
+	}
+	return a.columns("OFFER\tJOB\tNODE\tAMOUNT\tMODEL\tPAY", func(w io.Writer) {
+		for _, o := range offers {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(o.ID)), cutKey(string(o.Job)), cutKey(string(o.Author)), o.Amount.Human(), o.Model, o.Pay)
+		}
+	})
+}

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"infernet/engine"
+	"infernet/engine/echo"
+	"infernet/engine/llamacpp"
+	"infernet/engine/openai"
+	"infernet/events"
+	"infernet/internal/pool"
+	"infernet/wallet"
+	"infernet/wallet/nwc"
+	"infernet/wallet/play"
+)
+
+// engines are the engines in this program.
+var engines = engine.Openers{
+	"openai":   openai.Open,
+	"llamacpp": llamacpp.Open,
+	"echo":     echo.Open, // says its input back, for tests
+}
+
+// wallets are the wallets in this program.
+var wallets = wallet.Openers{
+	"nostr+walletconnect": nwc.Open,
+	"play":                play.Open,
+}
+
+// openWallet opens the wallet that a setting names; nil if none is set and none was made for it by 'infernet up'.
+func (a *app) openWallet(ctx context.Context, setting, made string) (wallet.Wallet, error) {
+	at := a.settings.text(setting)
+	if at == "" {
+		if _, err := os.Stat(made); err != nil {
+			return nil, nil
+		}
+		at = "file:" + made
+	}
+	if path, ok := strings.CutPrefix(at, "file:"); ok {
+		address, err := readSecret(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", setting, err)
+		}
+		at = address
+	}
+	w, err := wallets.Open(ctx, at, a.log)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return w, nil
+}
+
+// connect connects to the relays, and says so if none answers.
+func (a *app) connect(ctx context.Context, signer events.Signer) (*pool.Pool, error) {
+	relays := a.settings.list("relays")
+	if len(relays) == 0 {
+		return nil, usage("relays: none is set")
+	}
+	opts := []pool.Option{pool.WithLog(a.log)}
+	if signer != nil {
+		opts = append(opts, pool.WithSigner(signer))
+	}
+	p := pool.New(ctx, relays, opts...)
+	deadline := time.Now().Add(4 * time.Second)
+	for {
+		status := p.Status()
+		var why error
+		for _, r := range status {
+			if r.Connected {
+				return p, nil
+			}
+			if r.Err != nil {
+				why = r.Err
+			}
+		}
+		if len(status) == 0 {
+			p.Close()
+			return nil, usage("relays: %s is no ws:// or wss:// address", strings.Join(relays, ", "))
+		}
+		refused := why != nil && strings.Contains(why.Error(), "refused")
+		if time.Now().After(deadline) || refused && time.Now().After(deadline.Add(-3*time.Second)) {
+			p.Close()
+			return nil, fmt.Errorf("%w at %s: %v", errNoRelay, strings.Join(relays, ", "), why)
+		}
+		select {
+		case <-ctx.Done():
+			p.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

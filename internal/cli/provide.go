@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"infernet/engine"
+	"infernet/events"
+	"infernet/internal/ledger"
+	"infernet/provider"
+	"infernet/wallet"
+)
+
+// provideFlags adds the flags of a node to a command.
+func provideFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	for flag, setting := range map[string]string{
+		"engine": "provide.engine", "name": "provide.name", "about": "provide.about", "slots": "provide.slots", "pay": "provide.pay",
+		"price-base": "provide.price.base", "price-in": "provide.price.in", "price-out": "provide.price.out",
+	} {
+		k := settingOf(setting)
+		switch k.kind {
+		case "number":
+			f.Int64(flag, 0, k.about)
+		case "list":
+			f.StringSlice(flag, nil, k.about)
+		default:
+			f.String(flag, "", k.about)
+		}
+		f.Lookup(flag).Annotations = map[string][]string{"setting": {setting}}
+	}
+	f.Bool("free", false, "ask for nothing")
+}
+
+func settingOf(name string) setting {
+	for _, k := range table {
+		if k.name == name {
+			return k
+		}
+	}
+	panic("no setting " + name) // a flag that sets nothing
+}
+
+func (a *app) provideCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "provide",
+		Short:   "Sell what this machine can compute",
+		Long:    "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.",
+		Example: "infernet provide --relay wss://market.example",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			free, _ := cmd.Flags().GetBool("free")
+			unlock, err := a.settings.lock("provide")
+			if err != nil {
+				return err
+			}
+			defer unlock()
+			return a.provide(cmd.Context(), free, func(n *node) error {
+				a.tell("node   ", "%s on %s", n.key, strings.Join(a.settings.list("relays"), ", "))
+				a.tell("engine ", "%s", n.engine)
+				a.tell("wallet ", "%s", n.wallet)
+				return nil
+			})
+		},
+	}
+	provideFlags(cmd)
+	return cmd
+}
+
+// node is a running provider, in words.
+type node struct{ key, engine, wallet string }
+
+// tell writes a line of the conversation.
+func (a *app) tell(what, format string, args ...any) {
+	fmt.Fprintf(a.Err, "%s %s\n", what, fmt.Sprintf(format, args...))
+}
+
+// provide runs a node until ctx ends. ready is called once it is known on a relay.
+func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) error {
+	if err := a.settings.makeDataDir(); err != nil {
+		return err
+	}
+	signer, err := keys(a.settings.path("node.key"))
+	if err != nil {
+		return err
+	}
+	e, named, err := a.openEngine(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	l, err := ledger.Open(a.settings.path("node.db"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	poolCtx, stop := context.WithCancel(context.WithoutCancel(ctx)) // the last words go out after ctx has ended
+	defer stop()
+	p, err := a.connect(poolCtx, signer)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	config := a.nodeConfig(e, l, signer)
+	config.Pool = p
+	said := "none: everything is free"
+	if !free {
+		w, err := a.openWallet(poolCtx, "provide.wallet", a.settings.path("node.wallet"))
+		if err != nil {
+			return err
+		}
+		if w == nil {
+			return withHint(fmt.Errorf("%w: no wallet to be paid into", wallet.ErrUnavailable),
+				"infernet provide --free   (or set provide.wallet to file:/path of a file with a nostr+walletconnect:// address)")
+		}
+		defer w.Close()
+		receiver, ok := w.(wallet.Receiver)
+		if !ok {
+			return usage("provide.wallet: %s cannot be paid into", w.Describe())
+		}
+		config.Wallet, said = receiver, w.Describe()
+	} else {
+		config.Price, config.Prices = events.Price{}, nil
+	}
+	n, err := provider.New(ctx, config)
+	if err != nil {
+		return err
+	}
+	if err := ready(&node{string(signer.PublicKey()), named, said}); err != nil {
+		return err
+	}
+	if err := n.Run(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (a *app) nodeConfig(e engine.Engine, l *ledger.Ledger, signer events.Signer) provider.Config {
+	s := a.settings
+	name := s.text("provide.name")
+	if name == "" {
+		name, _ = os.Hostname()
+	}
+	return provider.Config{
+		Name: name, About: s.text("provide.about"), Signer: signer, Relays: s.list("relays"), Ledger: l, Engine: e,
+		Price: events.Price{
+			Base: events.Msat(s.number("provide.price.base")), In: events.Msat(s.number("provide.price.in")),
+			Out: events.Msat(s.number("provide.price.out")), Ms: events.Msat(s.number("provide.price.ms")),
+		},
+		Prices: s.prices, Pay: s.list("provide.pay"), Slots: int(s.number("provide.slots")), Log: a.log,
+	}
+}

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"infernet/relay"
+)
+
+func relayFlags(cmd *cobra.Command) {
+	cmd.Flags().String("listen", "", "address to listen on; port 0 takes a free one")
+	cmd.Flags().Lookup("listen").Annotations = map[string][]string{"setting": {"relay.listen"}}
+}
+
+func (a *app) relayCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "relay",
+		Short:   "Run a market relay",
+		Long:    "Runs the Nostr relay where nodes and customers meet. It checks every message of the market and keeps no money.",
+		Example: "infernet relay --listen 127.0.0.1:3000",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			unlock, err := a.settings.lock("relay")
+			if err != nil {
+				return err
+			}
+			defer unlock()
+			r, err := a.openRelay(cmd.Context())
+			if err != nil {
+				return err
+			}
+			a.tell("relay  ", "%s", r.URL())
+			if a.json {
+				a.object(a.Out, map[string]string{"relay": r.URL()})
+			}
+			return r.Run(cmd.Context())
+		},
+	}
+	relayFlags(cmd)
+	return cmd
+}
+
+func (a *app) openRelay(ctx context.Context) (*relay.Relay, error) {
+	s := a.settings
+	return relay.Open(ctx, relay.Config{
+		Dir: s.path("relay"), Listen: s.text("relay.listen"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"),
+		PrivateJobs: s.text("relay.private_jobs") == "true", Log: a.log,
+	})
+}

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"infernet/events"
+	"infernet/wallet/play"
+)
+
+func (a *app) upCommand() *cobra.Command {
+	var free bool
+	var readyFile string
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run a whole market on this machine: relay, provider and play money",
+		Long: "Runs a relay, a play-money wallet service and a provider in one process, and makes wallets with play money for the\n" +
+			"provider and for you, so that 'infernet run' in another terminal just works. Play money is worth nothing.",
+		Example: "infernet up",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			free, _ = cmd.Flags().GetBool("free")
+			return a.up(cmd.Context(), free, readyFile)
+		},
+	}
+	relayFlags(cmd)
+	provideFlags(cmd)
+	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write the relay's address to this file once jobs are taken")
+	return cmd
+}
+
+// up runs the parts until ctx ends or one of them fails.
+func (a *app) up(ctx context.Context, free bool, readyFile string) error {
+	unlock, err := a.settings.lock("up")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := a.openRelay(ctx)
+	if err != nil {
+		return err
+	}
+	a.tell("relay  ", "%s", r.URL())
+	a.settings.put("relays", r.URL(), "up")
+	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx)) // the relay goes last: the others have last words
+	bankCtx, stopBank := context.WithCancel(relayCtx)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var last, parts sync.WaitGroup
+	last.Go(func() { stop(r.Run(relayCtx)) })
+	defer last.Wait()
+	defer stopRelay()
+	bank, err := a.openBank(r.URL())
+	if err != nil {
+		stopBank()
+		return err
+	}
+	parts.Go(func() { stop(bank.Run(bankCtx)) })
+	defer parts.Wait()
+	defer stopBank()
+	a.tell("bank   ", "play money, worth nothing; every new account is given 100,000 sat")
+	err = a.provide(ctx, free, func(n *node) error {
+		a.tell("node   ", "%s", n.key)
+		a.tell("engine ", "%s", n.engine)
+		a.tell("data   ", "%s", a.settings.text("data_dir"))
+		a.tell("try    ", "infernet run --relay %s \"Spell lantern\"", r.URL())
+		if a.json {
+			a.object(a.Out, map[string]string{"relay": r.URL(), "node": n.key, "engine": n.engine})
+		}
+		if readyFile != "" {
+			return os.WriteFile(readyFile, []byte(r.URL()+"\n"), 0o600)
+		}
+		return nil
+	})
+	if why := context.Cause(ctx); why != nil && !errors.Is(why, context.Canceled) {
+		return why
+	}
+	return err
+}
+
+// openBank opens the play-money service, and makes the wallets of the node and of the machine's user.
+func (a *app) openBank(relay string) (*play.Service, error) {
+	service, err := keys(a.settings.path("bank.key"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"node.wallet", "customer.wallet"} {
+		if err := a.makeWallet(a.settings.path(name), relay, service); err != nil {
+			return nil, fmt.Errorf("make a play wallet: %w", err)
+		}
+	}
+	return play.NewService(play.Config{Relays: []string{relay}, Keys: service, Path: a.settings.path("bank.db"), Log: a.log})
+}
+
+// makeWallet writes a wallet file for an account at the service. An account that is there keeps its key; only the
+// relay's address follows.
+func (a *app) makeWallet(path, relay string, service *events.Keys) error {
+	account, err := keys(path + ".key")
+	if err != nil {
+		return err
+	}
+	address, err := play.Address(relay, string(service.PublicKey()), account.Secret())
+	if err != nil {
+		return err
+	}
+	if have, err := readSecret(path); err == nil && have == address {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return writeSecret(path, address)
+}

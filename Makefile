@@ -65,3 +65,7 @@ vectors:
 
 clean:
 	rm -rf bin
+
+## docs: writes docs/cli.md anew
+docs:
+	$(GO) run -tags '$(TAGS)' ./cmd/infernet docs > docs/cli.md

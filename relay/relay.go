@@ -246,6 +246,8 @@ func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done func(
 type admittedKey struct{}
 
 // admitted marks an event whose policies have run: they run before it is delivered, and the store comes after.
-func admitted(ctx context.Context) context.Context { return context.WithValue(ctx, admittedKey{}, true) }
+func admitted(ctx context.Context) context.Context {
+	return context.WithValue(ctx, admittedKey{}, true)
+}
 
 func isAdmitted(ctx context.Context) bool { return ctx.Value(admittedKey{}) != nil }

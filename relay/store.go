@@ -14,7 +14,6 @@ import (
 	"github.com/fiatjaf/eventstore"
 	eventbadger "github.com/fiatjaf/eventstore/badger"
 	"github.com/nbd-wtf/go-nostr"
-
 )
 
 // store is Badger through eventstore, with what it lacks: events under way are found too, expired ones are not,
@@ -297,4 +296,3 @@ func (s *store) buried(ev *nostr.Event) (deleted bool) {
 	})
 	return deleted
 }
-

@@ -7,7 +7,7 @@ import (
 	"infernet/events"
 )
 
-// answerIn is how long a node has to answer an award.
+// answerIn is how long a node has to answer an award, or a direct job.
 const answerIn = 15 * time.Second
 
 // award tells the chosen node, in an auction. Elsewhere the request itself, or the payment, is the award.
@@ -18,7 +18,7 @@ func (j *job) award(ctx context.Context) error {
 	}
 	return j.say(ctx, &events.Award{
 		Head: events.Head{At: events.At(j.c.Now()), Expires: j.req.Keep()}, Job: j.req.ID, Offer: j.offer.ID, Node: j.node,
-		Amount: j.offer.Amount, Until: min(events.At(j.c.Now().Add(answerIn)), j.req.Deadline),
+		Amount: j.offer.Amount, Until: min(events.At(j.c.Now().Add(j.c.AnswerIn)), j.req.Deadline),
 	})
 }
 
@@ -40,7 +40,7 @@ func (j *job) answerBy() time.Time {
 		}
 	}
 	if j.req.Bids == nil && j.req.Profile {
-		return j.began.Add(answerIn)
+		return j.asked.Add(j.c.AnswerIn)
 	}
 	return j.req.Deadline.Time()
 }

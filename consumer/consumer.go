@@ -27,9 +27,11 @@ type Config struct {
 	Pool   *pool.Pool
 	Relays []string // where answers are wanted, at most 5; written into requests
 	Ledger *ledger.Ledger
-	Wallet wallet.Payer  // nil: only free jobs
-	Signer events.Signer // nil: a fresh key for each job, so that jobs cannot be linked
-	MaxFee func(amount events.Msat) events.Msat
+	Wallet wallet.Payer                         // nil: only free jobs
+	Signer events.Signer                        // nil: a fresh key for each job, so that jobs cannot be linked
+	MaxFee func(amount events.Msat) events.Msat // most to pay above an amount; 1 %, at least 5 sat, if unset
+
+	AnswerIn time.Duration // how long a chosen node has to answer before it is a no-show; 15 s if unset
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -50,6 +52,9 @@ func New(c Config) (*Consumer, error) {
 	}
 	if c.MaxFee == nil {
 		c.MaxFee = func(amount events.Msat) events.Msat { return max(amount/100, 5*events.Sat) }
+	}
+	if c.AnswerIn == 0 {
+		c.AnswerIn = answerIn
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -23,7 +23,8 @@ type job struct {
 	req    *events.Request
 	sub    *pool.Subscription
 	sent   <-chan error // the request's publication
-	began  time.Time
+	began  time.Time    // when the customer asked, for the first of several tries
+	asked  time.Time    // when this request was published
 
 	said  []events.Message // all that was heard, for Fold
 	node  events.PubKey    // the chosen one
@@ -80,6 +81,7 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	j.listen(ctx)
+	j.asked = j.c.Now()
 	j.sent = j.c.Pool.Send(ctx, ev)
 	j.tell(Step{Event: ev, Message: j.req})
 	return nil

@@ -72,7 +72,7 @@ func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (
 	if j.req == nil {
 		return nil, errors.New("the request is missing in the journal")
 	}
-	j.began = j.req.At.Time()
+	j.began, j.asked = j.req.At.Time(), c.Now()
 	if j.node == "" && j.req.Bids == nil && len(j.req.To) == 1 {
 		j.node = j.req.To[0]
 	}

@@ -105,6 +105,9 @@ func (p *Provider) say(ctx context.Context, j *job, m events.Message, wait bool)
 	if err := p.Ledger.Keep(j.req.ID, ev); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	if _, ok := m.(*events.Invoice); ok {
+		p.Step(j.req.ID, "asked")
+	}
 	return p.publish(ctx, j, ev, wait)
 }
 

@@ -47,6 +47,10 @@ type Config struct {
 	LeaseFor  time.Duration // how long a lease lasts; 120 s if unset
 	StandDown time.Duration // longest random wait before an open plain job is done for free; 3 s if unset
 
+	// Step, if set, is told each step of a job as soon as it is durable: offered, awarded, asked, paid, started, running,
+	// made, delivered. Tests crash a node there.
+	Step func(job events.ID, step string)
+
 	Log *slog.Logger
 	Now func() time.Time
 }
@@ -98,6 +102,9 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Step == nil {
+		c.Step = func(events.ID, string) {}
 	}
 	p := &Provider{
 		Config: c, me: c.Signer.PublicKey(), models: models, queue: newQueue(c.Slots),

@@ -92,6 +92,7 @@ func (p *Provider) makeOffer(ctx context.Context, j *job) error {
 	p.mu.Lock()
 	p.offers[offer.ID] = j // before it is published: the award may be faster than the OK
 	p.mu.Unlock()
+	p.Step(j.req.ID, "offered")
 	return p.publish(ctx, j, ev, false)
 }
 
@@ -114,7 +115,11 @@ func (p *Provider) awaitAward(ctx context.Context, j *job) error {
 			if err := p.checkAward(ctx, j); err != nil {
 				return err
 			}
-			return p.Ledger.Keep(j.req.ID, award.ev)
+			if err := p.Ledger.Keep(j.req.ID, award.ev); err != nil {
+				return fmt.Errorf("journal: %w", err)
+			}
+			p.Step(j.req.ID, "awarded")
+			return nil
 		}
 	}
 }
@@ -169,6 +174,7 @@ func (p *Provider) charge(ctx context.Context, j *job) error {
 			return err
 		}
 		hash, j.paid = &paid.Hash, paid.Amount
+		p.Step(j.req.ID, "paid")
 	case events.PaySealed:
 		r, err := p.preimage(j)
 		if err != nil {
@@ -189,6 +195,7 @@ func (p *Provider) start(j *job, hash *wallet.Hash) error {
 	if !first && !j.resumed {
 		return refuse(events.CodeConflict, "this job or its payment was used before")
 	}
+	p.Step(j.req.ID, "started")
 	return nil
 }
 

@@ -22,6 +22,7 @@ func (p *Provider) settle(ctx context.Context, j *job) error {
 	if err := p.publish(ctx, j, j.said[j.result.ID], true); err != nil {
 		return fmt.Errorf("publish the result: %w", err)
 	}
+	p.Step(j.req.ID, "delivered")
 	if !j.req.Profile {
 		return nil // after the result a plain customer hears nothing more
 	}

@@ -40,6 +40,7 @@ const tries = 3
 func (p *Provider) run(ctx context.Context, j *job) (*engine.Output, error) {
 	for try := 1; ; try++ {
 		stream := p.stream(ctx, j)
+		p.Step(j.req.ID, "running")
 		out, err := p.Engine.Run(ctx, j.engineJob(j.terms.Model), stream.emit)
 		stream.end()
 		if err == nil || ctx.Err() != nil || try == tries || !errors.Is(err, engine.ErrUnavailable) {
@@ -130,5 +131,6 @@ func (p *Provider) make(ctx context.Context, j *job, out *engine.Output) error {
 	}
 	j.result = result
 	j.remember(ev)
+	p.Step(j.req.ID, "made")
 	return nil
 }

@@ -268,3 +268,6 @@ func (n *Net) Wallet(name string) wallet.Wallet {
 	n.T.Cleanup(func() { w.Close() })
 	return w
 }
+
+// Now is the market's clock.
+func Now() time.Time { return time.Now() }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -39,7 +40,8 @@ type app struct {
 func Main(ctx context.Context, to IO, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	a := &app{IO: to}
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
+	a := &app{IO: to, json: slices.Contains(args, "--json")}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(to.In)
@@ -54,12 +56,12 @@ func Main(ctx context.Context, to IO, args []string) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
-	code, hint := explain(err)
+	code, message, hint := explain(err)
 	if a.json {
-		a.object(a.Err, map[string]any{"error": err.Error(), "hint": hint, "code": code})
+		a.object(a.Err, map[string]any{"error": message, "hint": hint, "code": code})
 		return code
 	}
-	fmt.Fprintf(to.Err, "infernet: %v\n", err)
+	fmt.Fprintf(to.Err, "infernet: %s\n", message)
 	if hint != "" {
 		fmt.Fprintf(to.Err, "hint: %s\n", hint)
 	}
@@ -72,8 +74,10 @@ func (a *app) root() *cobra.Command {
 		Use:   "infernet",
 		Short: "A marketplace for compute on Nostr relays, paid over Lightning",
 		Long: "infernet sells and buys compute. Jobs, offers, results and receipts are signed Nostr events.\n\n" +
-			"Settings come from flags, then INFERNET_… variables, then the config file, then defaults; see 'infernet config'.\n\n" + exitCodes,
-		Example:       "infernet up\ninfernet run \"Spell lantern\"",
+			"Settings come from flags, then INFERNET_… variables, then the config file, then defaults; see 'infernet config'.\n" +
+			"stdout is the answer, stderr the conversation. With --json each answer is one object a line on stdout, and an error\n" +
+			"is one on stderr: error, hint, code.\n\n" + exitCodes,
+		Example:       "infernet up\ninfernet run 'Spell lantern'",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,17 +90,50 @@ func (a *app) root() *cobra.Command {
 	f.String("data-dir", "", "folder for keys, ledgers and events")
 	f.StringSlice("relay", nil, "relay to use, may be repeated")
 	f.String("log-level", "", "debug, info, warn or error")
+	f.Bool("log-json", false, "log one JSON object a line")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return withHint(usage("%w", err), "%s --help", cmd.CommandPath())
+	})
 	root.AddCommand(
 		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.jobCommand(), a.marketCommand(), a.walletCommand(),
 		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.docsCommand(),
 	)
+	strict(root)
 	return root
+}
+
+// strict makes wrong arguments wrong usage, everywhere: a group of commands asks for one of them, and names the near ones.
+func strict(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		strict(sub)
+	}
+	hint := cmd.CommandPath() + " --help"
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return withHint(usage("%w", err), "%s", hint)
+			}
+			return nil
+		}
+		return
+	}
+	cmd.Args = cobra.ArbitraryArgs // RunE says it better
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var names []string
+		for _, sub := range cmd.Commands() {
+			names = append(names, sub.Name())
+		}
+		return withHint(usage("%s: no command %q%s", cmd.CommandPath(), args[0], meant(args[0], names)), "%s", hint)
+	}
 }
 
 type globalFlags struct{ config string }
 
 // flagNames says which setting a flag sets, where the names differ.
-var flagNames = map[string]string{"relay": "relays", "log-level": "log.level"}
+var flagNames = map[string]string{"relay": "relays", "log-level": "log.level", "log-json": "log.json"}
 
 // prepare reads the settings for a command.
 func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
@@ -125,7 +162,10 @@ func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 	if err := level.UnmarshalText([]byte(a.settings.text("log.level"))); err != nil {
 		return usage("log.level: %v", err)
 	}
-	a.log = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: level}))
+	options := &slog.HandlerOptions{Level: level}
+	if a.log = slog.New(slog.NewTextHandler(a.Err, options)); a.settings.yes("log.json") {
+		a.log = slog.New(slog.NewJSONHandler(a.Err, options))
+	}
 	return nil
 }
 

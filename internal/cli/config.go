@@ -52,7 +52,7 @@ func (a *app) configCommand() *cobra.Command {
 
 func tomlValue(k setting, s *settings) string {
 	switch k.kind {
-	case "number":
+	case "number", "yesno":
 		return s.text(k.name)
 	case "list":
 		items := s.list(k.name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"infernet/consumer"
@@ -52,14 +53,18 @@ func withHint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// explain gives an error's exit code, and a hint that can be pasted.
-func explain(err error) (code int, hint string) {
+// explain gives an error's exit code, its text, and a hint that can be pasted: the error's own, if it has one.
+func explain(err error) (code int, message, hint string) {
 	code, hint = meaning(err)
 	var own *hinted
 	if errors.As(err, &own) {
 		hint = own.hint
 	}
-	return code, hint
+	message, said, ok := strings.Cut(err.Error(), "; hint: ") // the parts below write theirs into the text
+	if ok {
+		hint = said
+	}
+	return code, message, hint
 }
 
 func meaning(err error) (code int, hint string) {

@@ -36,15 +36,6 @@ func provideFlags(cmd *cobra.Command) {
 	f.Bool("free", false, "ask for nothing")
 }
 
-func settingOf(name string) setting {
-	for _, k := range table {
-		if k.name == name {
-			return k
-		}
-	}
-	panic("no setting " + name) // a flag that sets nothing
-}
-
 func (a *app) provideCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "provide",

@@ -45,6 +45,6 @@ func (a *app) openRelay(ctx context.Context) (*relay.Relay, error) {
 	s := a.settings
 	return relay.Open(ctx, relay.Config{
 		Dir: s.path("relay"), Listen: s.text("relay.listen"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"),
-		PrivateJobs: s.text("relay.private_jobs") == "true", Log: a.log,
+		PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
 	})
 }

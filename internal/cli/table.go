@@ -1,0 +1,65 @@
+package cli
+
+import "strings"
+
+// setting is one thing that can be set: in the file under its name, in the environment as INFERNET_ and its name in
+// capitals with _ for a dot, by a flag of the commands that use it.
+type setting struct {
+	name     string
+	standard string
+	kind     string // text, list, number, duration, yesno, file
+	about    string
+}
+
+// table is every setting there is.
+var table = []setting{
+	{"data_dir", "", "text", "folder for keys, ledgers and events"},
+	{"relays", "ws://127.0.0.1:3000", "list", "relays where jobs are bought and sold"},
+	{"wallet", "", "file", "wallet to pay from: file:/path of a file that holds its address"},
+	{"log.level", "warn", "text", "debug, info, warn or error"},
+	{"log.json", "false", "yesno", "log one JSON object a line"},
+	{"relay.listen", "127.0.0.1:3000", "text", "address the relay listens on"},
+	{"relay.name", "infernet relay", "text", "the relay's name"},
+	{"relay.url", "", "text", "the relay's address as clients know it, behind a proxy"},
+	{"relay.private_jobs", "false", "yesno", "show encrypted jobs only to their two parties"},
+	{"provide.engine", "", "text", "engine that does the jobs; found if unset"},
+	{"provide.probe", "http://127.0.0.1:11434/v1,http://127.0.0.1:8080/v1,http://127.0.0.1:8000/v1,http://127.0.0.1:1234/v1", "list",
+		"where an engine may run here: Ollama, llama-server, vLLM, LM Studio"},
+	{"provide.name", "", "text", "the node's name; the machine's if unset"},
+	{"provide.about", "", "text", "a line about the node"},
+	{"provide.wallet", "", "file", "wallet to be paid into: file:/path of a file that holds its address"},
+	{"provide.slots", "0", "number", "jobs at once; what the engine can if 0"},
+	{"provide.pay", "", "list", "ways to be paid, preferred first: prepaid, sealed"},
+	{"provide.price.base", "1000", "number", "msat for each job"},
+	{"provide.price.in", "20000", "number", "msat for 1000 units in"},
+	{"provide.price.out", "60000", "number", "msat for 1000 units out"},
+	{"provide.price.ms", "0", "number", "msat for 1000 milliseconds of work"},
+	{"run.model", "", "text", "model to ask for"},
+	{"run.max_cost", "100", "number", "most satoshi that one job may cost"},
+	{"run.way", "auction", "text", "auction, direct or plain"},
+	{"run.pay", "", "list", "ways to pay, preferred first: prepaid, sealed; or free"},
+	{"run.window", "1s", "duration", "how long an auction collects offers"},
+	{"run.deadline", "5m", "duration", "how long a job may take"},
+}
+
+func names() (all []string) {
+	for _, k := range table {
+		all = append(all, k.name)
+	}
+	return all
+}
+
+// envName is the variable that sets a setting.
+func envName(setting string) string {
+	return "INFERNET_" + strings.ToUpper(strings.ReplaceAll(setting, ".", "_"))
+}
+
+// settingOf finds a setting that a flag sets.
+func settingOf(name string) setting {
+	for _, k := range table {
+		if k.name == name {
+			return k
+		}
+	}
+	panic("no setting " + name) // a flag that sets nothing
+}

@@ -2,23 +2,19 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"os"
 	"path/filepath"
+	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	"infernet/engine"
 )
-
-// probes are where engines listen that people already run.
-var probes = []struct{ name, url string }{
-	{"Ollama", "http://127.0.0.1:11434/v1"},
-	{"llama-server", "http://127.0.0.1:8080/v1"},
-	{"vLLM", "http://127.0.0.1:8000/v1"},
-	{"LM Studio", "http://127.0.0.1:1234/v1"},
-}
 
 // cacheDir is where scripts put what they fetch.
 func (a *app) cacheDir() string {
@@ -30,21 +26,37 @@ func (a *app) findEngine(ctx context.Context) (url, found string, err error) {
 	if set := a.settings.text("provide.engine"); set != "" {
 		return set, "as set", nil
 	}
-	for _, p := range probes {
-		if answers(ctx, p.url+"/models") {
-			return "openai+" + p.url, p.name + " runs here", nil
-		}
+	probes := a.settings.list("provide.probe")
+	if i := a.probe(ctx, probes); i >= 0 {
+		return "openai+" + probes[i], "runs here already", nil
 	}
-	models, err := filepath.Glob(filepath.Join(a.cacheDir(), "models", "*.gguf"))
+	models, err := a.models()
 	if err != nil {
 		return "", "", err
 	}
-	sort.Strings(models)
 	if len(models) == 0 {
-		return "", "", withHint(fmt.Errorf("%w: no engine runs on this machine, and there is no model in %s", engine.ErrUnavailable, filepath.Join(a.cacheDir(), "models")),
+		return "", "", withHint(fmt.Errorf("%w: none runs on this machine, and there is no model in %s", engine.ErrUnavailable, filepath.Join(a.cacheDir(), "models")),
 			"make engine model   (or name one: --engine openai+http://127.0.0.1:11434/v1)")
 	}
-	return "llamacpp://" + models[0], "llama.cpp with " + filepath.Base(models[0]), nil
+	return "llamacpp://" + models[0], "found in the cache", nil
+}
+
+// models are the models in the cache.
+func (a *app) models() ([]string, error) {
+	models, err := filepath.Glob(filepath.Join(a.cacheDir(), "models", "*.gguf"))
+	sort.Strings(models)
+	return models, err
+}
+
+// probe asks all at once whether an OpenAI-compatible server answers there, and gives the first that does; -1 if none.
+func (a *app) probe(ctx context.Context, urls []string) int {
+	there := make([]bool, len(urls))
+	var asked sync.WaitGroup
+	for i, url := range urls {
+		asked.Go(func() { there[i] = answers(ctx, url+"/models") })
+	}
+	asked.Wait()
+	return slices.Index(there, true)
 }
 
 func answers(ctx context.Context, url string) bool {
@@ -58,8 +70,12 @@ func answers(ctx context.Context, url string) bool {
 	if err != nil {
 		return false
 	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	defer resp.Body.Close()
+	var list struct {
+		Data []any `json:"data"`
+	}
+	body := io.LimitReader(resp.Body, 1<<20)
+	return resp.StatusCode == http.StatusOK && json.NewDecoder(body).Decode(&list) == nil && len(list.Data) > 0
 }
 
 // openEngine opens the engine to sell.
@@ -70,8 +86,8 @@ func (a *app) openEngine(ctx context.Context) (engine.Engine, string, error) {
 	}
 	e, err := engines.Open(ctx, url, a.log)
 	if err != nil {
-		if _, statErr := os.Stat(a.cacheDir()); statErr != nil {
-			return nil, "", withHint(err, "make engine model")
+		if !errors.Is(err, engine.ErrUnavailable) {
+			err = fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
 		}
 		return nil, "", err
 	}

@@ -8,22 +8,32 @@ import (
 	"syscall"
 )
 
-// lock keeps a second daemon of the same kind out of a data folder, until unlock.
-func (s *settings) lock(name string) (unlock func(), err error) {
+// lock keeps a second daemon that plays one of these parts (relay, node, bank) out of a data folder, until unlock.
+func (s *settings) lock(parts ...string) (unlock func(), err error) {
 	if err := s.makeDataDir(); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(s.path(name+".lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, withHint(fmt.Errorf("another %s uses the data folder %s", name, filepath.Clean(s.text("data_dir"))),
-				"infernet %s --data-dir %s-2", name, filepath.Clean(s.text("data_dir")))
+	var held []*os.File
+	unlock = func() {
+		for _, f := range held {
+			f.Close()
 		}
-		return nil, err
 	}
-	return func() { f.Close() }, nil
+	for _, part := range parts {
+		f, err := os.OpenFile(s.path(part+".lock"), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		held = append(held, f)
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			unlock()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				dir := filepath.Clean(s.text("data_dir"))
+				return nil, withHint(fmt.Errorf("a %s runs in the data folder %s already", part, dir), "add --data-dir %s-2", dir)
+			}
+			return nil, err
+		}
+	}
+	return unlock, nil
 }

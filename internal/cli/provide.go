@@ -45,7 +45,7 @@ func (a *app) provideCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ := cmd.Flags().GetBool("free")
-			unlock, err := a.settings.lock("provide")
+			unlock, err := a.settings.lock("node")
 			if err != nil {
 				return err
 			}

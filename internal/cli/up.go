@@ -36,7 +36,7 @@ func (a *app) upCommand() *cobra.Command {
 
 // up runs the parts until ctx ends or one of them fails.
 func (a *app) up(ctx context.Context, free bool, readyFile string) error {
-	unlock, err := a.settings.lock("up")
+	unlock, err := a.settings.lock("relay", "bank", "node")
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -19,6 +21,9 @@ func (a *app) versionCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			facts := map[string]string{"version": version, "go": runtime.Version(), "libsecp256k1": "no", "platform": runtime.GOOS + "/" + runtime.GOARCH}
+			if commit := built("vcs.revision"); commit != "" {
+				facts["commit"] = commit
+			}
 			if libsecp() {
 				facts["libsecp256k1"] = "yes"
 			}
@@ -26,7 +31,8 @@ func (a *app) versionCommand() *cobra.Command {
 				a.object(a.Out, facts)
 				return nil
 			}
-			fmt.Fprintf(a.Out, "infernet %s, %s, %s, libsecp256k1 %s\n", facts["version"], facts["go"], facts["platform"], facts["libsecp256k1"])
+			fmt.Fprintf(a.Out, "infernet %s, commit %s, %s, %s, libsecp256k1 %s\n",
+				version, or(cutKey(facts["commit"]), "unknown"), facts["go"], facts["platform"], facts["libsecp256k1"])
 			return nil
 		},
 	}
@@ -34,18 +40,19 @@ func (a *app) versionCommand() *cobra.Command {
 
 // libsecp says whether signatures are made by libsecp256k1.
 func libsecp() bool {
+	return slices.Contains(strings.Split(built("-tags"), ","), "libsecp256k1") && built("CGO_ENABLED") == "1"
+}
+
+// built is how the program was built: a setting of the build, "" if unknown.
+func built(name string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return false
+		return ""
 	}
-	tags, cgo := "", ""
 	for _, s := range info.Settings {
-		switch s.Key {
-		case "-tags":
-			tags = s.Value
-		case "CGO_ENABLED":
-			cgo = s.Value
+		if s.Key == name {
+			return s.Value
 		}
 	}
-	return tags == "libsecp256k1" && cgo == "1"
+	return ""
 }

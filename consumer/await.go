@@ -132,7 +132,7 @@ func (j *job) unseal(ctx context.Context, m *events.Result) error {
 		if _, err := j.next(ctx, j.req.Deadline.Time()); err != nil {
 			return err
 		}
-		if j.paying == nil && j.preimage == (wallet.Preimage{}) {
+		if j.preimage == (wallet.Preimage{}) && !j.c.Now().Before(j.req.Deadline.Time()) {
 			return &VanishedError{Node: j.node, State: events.StateDelivered, Paid: j.paid}
 		}
 	}

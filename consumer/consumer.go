@@ -153,7 +153,8 @@ func (c *Consumer) finish(ctx context.Context, j *job) (*Delivery, error) {
 
 // buy is one try at one node: choose it, award it, pay it, await its result, verify it.
 func (j *job) buy(ctx context.Context) (*Delivery, error) {
-	ctx, cancel := context.WithDeadlineCause(ctx, j.req.Deadline.Time(), errDeadline)
+	late := j.req.Deadline.Time().Add(time.Second) // each step knows the deadline itself and says what it missed
+	ctx, cancel := context.WithDeadlineCause(ctx, late, errDeadline)
 	defer cancel()
 	if err := j.choose(ctx); err != nil {
 		return nil, err

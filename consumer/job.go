@@ -153,7 +153,8 @@ func (j *job) direct(ctx context.Context) error {
 	return nil
 }
 
-// next waits for the next message of the job; nil once until is over. Chunks go to the watcher and are not returned.
+// next waits for the next message of the job; nil once until is over, or the payment has ended. Chunks go to the watcher
+// and are not returned.
 func (j *job) next(ctx context.Context, until time.Time) (events.Message, error) {
 	timer := time.NewTimer(until.Sub(j.c.Now()))
 	defer timer.Stop()
@@ -170,9 +171,7 @@ func (j *job) next(ctx context.Context, until time.Time) (events.Message, error)
 			j.sent = nil
 		case done := <-j.paying:
 			j.paying = nil
-			if err := j.payDone(done); err != nil {
-				return nil, err
-			}
+			return nil, j.payDone(done)
 		case ev, ok := <-j.sub.Events:
 			if !ok {
 				return nil, context.Cause(ctx)

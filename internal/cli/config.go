@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) configCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "config",
 		Short:   "All settings in force, as the config file would say them, and where each comes from",
 		Long:    "Prints every setting as TOML, with its source as a comment. What is secret in an address is hidden.",
@@ -48,6 +48,21 @@ func (a *app) configCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.AddCommand(&cobra.Command{
+		Use:     "path",
+		Short:   "Where the config file is, or would be",
+		Example: "infernet config path",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if a.json {
+				a.object(a.Out, map[string]string{"file": a.settings.file})
+				return nil
+			}
+			fmt.Fprintln(a.Out, a.settings.file)
+			return nil
+		},
+	})
+	return cmd
 }
 
 func tomlValue(k setting, s *settings) string {

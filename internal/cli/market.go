@@ -22,7 +22,7 @@ func (a *app) marketCommand() *cobra.Command {
 		cmd.AddCommand(&cobra.Command{
 			Use: use, Short: short, Example: "infernet market " + use, Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				c, done, err := a.buyer(cmd.Context())
+				c, done, err := a.looker(cmd.Context())
 				if err != nil {
 					return err
 				}

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"infernet/engine"
@@ -47,14 +49,15 @@ func (a *app) openWallet(ctx context.Context, setting, made string) (wallet.Wall
 		}
 		at = address
 	}
-	w, err := wallets.Open(ctx, at, a.log)
+	w, err := wallets.Open(context.WithoutCancel(ctx), at, a.log) // until it is closed: a last payment may be under way
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
 	return w, nil
 }
 
-// connect connects to the relays, and says so if none answers.
+// connect connects to the relays, until the pool is closed: there are last words to say after ctx has ended. It says so if
+// no relay answers.
 func (a *app) connect(ctx context.Context, signer events.Signer) (*pool.Pool, error) {
 	relays := a.settings.list("relays")
 	if len(relays) == 0 {
@@ -64,7 +67,7 @@ func (a *app) connect(ctx context.Context, signer events.Signer) (*pool.Pool, er
 	if signer != nil {
 		opts = append(opts, pool.WithSigner(signer))
 	}
-	p := pool.New(ctx, relays, opts...)
+	p := pool.New(context.WithoutCancel(ctx), relays, opts...)
 	deadline := time.Now().Add(4 * time.Second)
 	for {
 		status := p.Status()
@@ -81,8 +84,11 @@ func (a *app) connect(ctx context.Context, signer events.Signer) (*pool.Pool, er
 			p.Close()
 			return nil, usage("relays: %s is no ws:// or wss:// address", strings.Join(relays, ", "))
 		}
-		refused := why != nil && strings.Contains(why.Error(), "refused")
-		if time.Now().After(deadline) || refused && time.Now().After(deadline.Add(-3*time.Second)) {
+		patience := deadline
+		if errors.Is(why, syscall.ECONNREFUSED) { // nobody is there; but it may be about to start
+			patience = deadline.Add(-3 * time.Second)
+		}
+		if time.Now().After(patience) {
 			p.Close()
 			return nil, fmt.Errorf("%w at %s: %v", errNoRelay, strings.Join(relays, ", "), why)
 		}

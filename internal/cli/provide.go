@@ -41,7 +41,7 @@ func (a *app) provideCommand() *cobra.Command {
 		Use:     "provide",
 		Short:   "Sell what this machine can compute",
 		Long:    "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.",
-		Example: "infernet provide --relay wss://market.example",
+		Example: "infernet provide --engine echo: --free",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ := cmd.Flags().GetBool("free")
@@ -89,9 +89,7 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 		return err
 	}
 	defer l.Close()
-	poolCtx, stop := context.WithCancel(context.WithoutCancel(ctx)) // the last words go out after ctx has ended
-	defer stop()
-	p, err := a.connect(poolCtx, signer)
+	p, err := a.connect(ctx, signer)
 	if err != nil {
 		return err
 	}
@@ -100,7 +98,7 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	config.Pool = p
 	said := "none: everything is free"
 	if !free {
-		w, err := a.openWallet(poolCtx, "provide.wallet", a.settings.path("node.wallet"))
+		w, err := a.openWallet(ctx, "provide.wallet", a.settings.path("node.wallet"))
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -55,42 +57,51 @@ func (a *app) looker(ctx context.Context) (*consumer.Consumer, func(), error) {
 	return a.openConsumer(ctx, false)
 }
 
-func (a *app) openConsumer(ctx context.Context, pays bool) (*consumer.Consumer, func(), error) {
-	if err := a.settings.makeDataDir(); err != nil {
-		return nil, nil, err
+func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer, done func(), err error) {
+	var open []io.Closer
+	done = func() {
+		for _, part := range slices.Backward(open) {
+			part.Close()
+		}
 	}
-	l, err := ledger.Open(a.settings.path("customer.db"))
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	l, err := a.openLedger()
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // a cancellation is still said after an interrupt
-	done := func() { stop(); l.Close() }
+	open = append(open, l)
 	p, err := a.connect(ctx, nil)
 	if err != nil {
-		done()
 		return nil, nil, err
 	}
-	done = func() { p.Close(); stop(); l.Close() }
-	w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
-	if err != nil {
-		done()
-		return nil, nil, err
-	}
+	open = append(open, p)
 	config := consumer.Config{Pool: p, Relays: a.settings.list("relays"), Ledger: l, Log: a.log}
-	if w != nil {
-		payer, ok := w.(wallet.Payer)
-		if !ok {
-			done()
-			return nil, nil, usage("wallet: %s cannot pay", w.Describe())
+	if pays {
+		w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
+		if err != nil {
+			return nil, nil, err
 		}
-		config.Wallet = payer
-		done = func() { w.Close(); p.Close(); stop(); l.Close() }
+		if w != nil {
+			open = append(open, w)
+			payer, ok := w.(wallet.Payer)
+			if !ok {
+				return nil, nil, usage("wallet: %s cannot pay", w.Describe())
+			}
+			config.Wallet = payer
+		}
 	}
 	c, err := consumer.New(config)
-	if err != nil {
-		done()
-		return nil, nil, err
-	}
-	return c, done, nil
+	return c, done, err
 }
 
+// openLedger opens the customer's ledger.
+func (a *app) openLedger() (*ledger.Ledger, error) {
+	if err := a.settings.makeDataDir(); err != nil {
+		return nil, err
+	}
+	return ledger.Open(a.settings.path("customer.db"))
+}

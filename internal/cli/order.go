@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"infernet/consumer"
+	"infernet/events"
+)
+
+// orderFlags are what a job can be told on the command line.
+type orderFlags struct {
+	system, node, retry string
+	maxTokens, seed     int64
+	temperature         float64
+	kind                int
+	first, noStream     bool
+	params              []string
+	verbose             bool
+}
+
+func (o *orderFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	for flag, setting := range map[string]string{
+		"model": "run.model", "max-cost": "run.max_cost", "way": "run.way", "pay": "run.pay", "window": "run.window", "deadline": "run.deadline",
+	} {
+		k := settingOf(setting)
+		switch k.kind {
+		case "number":
+			f.Int64(flag, 0, k.about)
+		case "list":
+			f.StringSlice(flag, nil, k.about)
+		case "duration":
+			f.Duration(flag, 0, k.about)
+		default:
+			f.String(flag, "", k.about)
+		}
+		f.Lookup(flag).Annotations = map[string][]string{"setting": {setting}}
+	}
+	f.StringVar(&o.system, "system", "", "what the model is told before the prompt")
+	f.StringVar(&o.node, "node", "", "key of the node to buy from, directly")
+	f.Int64Var(&o.maxTokens, "max-tokens", 0, "most tokens out")
+	f.Int64Var(&o.seed, "seed", 0, "seed of the sampling")
+	f.Float64Var(&o.temperature, "temperature", 0, "0 is the most likely text")
+	f.IntVar(&o.kind, "kind", events.KindText, "kind of job: 5050 text, 5001 summary, 5002 translation, 5800 embeddings")
+	f.BoolVar(&o.first, "first", false, "take the first offer that fits")
+	f.BoolVar(&o.noStream, "no-stream", false, "wait for the whole result")
+	f.StringArrayVar(&o.params, "param", nil, "further parameter, name=value")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
+}
+
+// order makes the order of a prompt.
+func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.Order, error) {
+	s := a.settings
+	if s.number("run.max_cost") < 0 || s.number("run.max_cost") > int64(events.MaxMsat/events.Sat) {
+		return consumer.Order{}, usage("run.max_cost: %d satoshi", s.number("run.max_cost"))
+	}
+	order := consumer.Order{
+		Kind: o.kind, Inputs: []events.Input{{Value: prompt, Type: "text"}}, MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
+		Pay: s.list("run.pay"), Way: s.text("run.way"), Node: events.PubKey(o.node), Window: s.duration("run.window"), First: o.first,
+		Life: s.duration("run.deadline"),
+	}
+	if slices.Contains(order.Pay, events.PayFree) {
+		order.MaxCost, order.Pay = 0, nil
+	}
+	if o.node != "" && !cmd.Flags().Changed("way") {
+		order.Way = consumer.Direct
+	}
+	set := func(flag, name, value string) {
+		if value != "" && (flag == "" || cmd.Flags().Changed(flag)) {
+			order.Params = append(order.Params, events.Param{Name: name, Values: []string{value}})
+		}
+	}
+	set("", "model", strings.ToLower(s.text("run.model")))
+	set("system", "system", o.system)
+	set("max-tokens", "max_tokens", strconv.FormatInt(o.maxTokens, 10))
+	set("seed", "seed", strconv.FormatInt(o.seed, 10))
+	set("temperature", "temperature", strconv.FormatFloat(o.temperature, 'f', -1, 64))
+	for _, p := range o.params {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok {
+			return order, usage("--param %s: want name=value", p)
+		}
+		set("", name, value)
+	}
+	sealed := len(order.Pay) > 0 && order.Pay[0] == events.PaySealed
+	if !o.noStream && !sealed && order.Way != consumer.Plain && o.kind != events.KindEmbeddings {
+		set("", "stream", "true")
+	}
+	return order, nil
+}
+
+// prompt reads stdin for "-".
+func (a *app) prompt(arg string) (string, error) {
+	if arg != "-" {
+		return arg, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(a.In, events.MaxEvent+1))
+	if err != nil {
+		return "", fmt.Errorf("read the prompt: %w", err)
+	}
+	if len(body) > events.MaxEvent {
+		return "", usage("the prompt on stdin has more than %d bytes", events.MaxEvent)
+	}
+	return string(body), nil
+}

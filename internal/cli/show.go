@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"infernet/consumer"
+)
+
+// shower shows a job while it is done.
+type shower struct {
+	*app
+	verbose  bool
+	streamed strings.Builder
+	broken   bool // the stream's last line was ended, for a line of the conversation
+}
+
+// step shows one step: text as it streams, and every event if verbose.
+func (w *shower) step(s consumer.Step) {
+	if s.Delta != "" {
+		w.streamed.WriteString(s.Delta)
+		switch {
+		case !w.json:
+			fmt.Fprint(w.Out, s.Delta)
+		case w.verbose:
+			w.object(w.Out, map[string]any{"job": s.Job, "delta": s.Delta})
+		}
+		return
+	}
+	if !w.verbose {
+		return
+	}
+	if w.json {
+		if s.Event != nil {
+			w.object(w.Out, map[string]any{"job": s.Job, "event": s.Event})
+		}
+		return
+	}
+	if w.streamed.Len() > 0 && !w.broken {
+		fmt.Fprintln(w.Out)
+		w.broken = true
+	}
+	if s.Message != nil {
+		fmt.Fprintln(w.Err, oneLine(s.Message))
+		return
+	}
+	fmt.Fprintf(w.Err, "          %s\n", s.Note)
+}
+
+// end shows the answer, as far as it was not streamed, and the receipt line.
+func (w *shower) end(d *consumer.Delivery, err error) error {
+	if err != nil {
+		if w.streamed.Len() > 0 && !w.json && !w.broken {
+			fmt.Fprintln(w.Out)
+		}
+		return err
+	}
+	if w.json {
+		out := map[string]any{
+			"job": d.Job, "node": d.Node, "model": d.Model, "content": d.Text, "usage": map[string]int64{"in": d.Usage.In, "out": d.Usage.Out},
+			"pay": d.Pay, "paid_msat": d.Paid, "took_ms": d.Took.Milliseconds(), "first_ms": d.First.Milliseconds(), "receipt": d.Receipt != nil,
+		}
+		if d.Paid > 0 {
+			out["payment_hash"], out["preimage"] = d.Hash.String(), d.Preimage.String()
+		}
+		w.object(w.Out, out)
+		return nil
+	}
+	switch {
+	case w.streamed.Len() == 0:
+		fmt.Fprintln(w.Out, d.Text)
+	case !strings.HasPrefix(d.Text, w.streamed.String()):
+		fmt.Fprintf(w.Err, "\nthe stream was another text than the result; the result:\n")
+		fmt.Fprintln(w.Out, d.Text)
+	case w.streamed.Len() < len(d.Text): // chunks are a preview and may be lost
+		fmt.Fprintln(w.Out, d.Text[w.streamed.Len():])
+	case !w.broken:
+		fmt.Fprintln(w.Out)
+	}
+	fmt.Fprintln(w.Err, receiptLine(d))
+	return nil
+}
+
+// receiptLine says what was bought: from whom, how fast, for how much, and the payment's hash.
+func receiptLine(d *consumer.Delivery) string {
+	line := []string{or(d.Model, "a model"), "node " + cutKey(string(d.Node))}
+	span := d.Took - d.First
+	if d.First > 0 {
+		line = append(line, fmt.Sprintf("first token %d ms", d.First.Milliseconds()))
+	} else {
+		span = time.Duration(d.Usage.Ms) * time.Millisecond
+	}
+	if span > 0 && d.Usage.Out > 0 {
+		line = append(line, fmt.Sprintf("%.1f tok/s", float64(d.Usage.Out)/span.Seconds()))
+	}
+	line = append(line, fmt.Sprintf("%.2f s", d.Took.Seconds()))
+	if d.Paid == 0 {
+		return strings.Join(append(line, "free"), " · ")
+	}
+	line = append(line, d.Paid.Human()+" "+d.Pay, "payment hash "+d.Hash.String())
+	if d.Receipt == nil {
+		line = append(line, "no receipt yet")
+	}
+	return strings.Join(line, " · ")
+}

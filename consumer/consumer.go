@@ -33,6 +33,10 @@ type Config struct {
 
 	AnswerIn time.Duration // how long a chosen node has to answer before it is a no-show; 15 s if unset
 
+	// Step, if set, is told each step of a job as soon as it is durable: submitted, awarded, committed, settled. Tests
+	// crash a customer there.
+	Step func(job events.ID, step string)
+
 	Log *slog.Logger
 	Now func() time.Time
 }
@@ -52,6 +56,9 @@ func New(c Config) (*Consumer, error) {
 	}
 	if c.MaxFee == nil {
 		c.MaxFee = func(amount events.Msat) events.Msat { return max(amount/100, 5*events.Sat) }
+	}
+	if c.Step == nil {
+		c.Step = func(events.ID, string) {}
 	}
 	if c.AnswerIn == 0 {
 		c.AnswerIn = answerIn

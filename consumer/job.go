@@ -80,6 +80,7 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 	if err := j.c.Ledger.Take(j.req.ID, ledger.Customer, facts, ev); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
+	j.c.Step(j.req.ID, "submitted")
 	j.listen(ctx)
 	j.asked = j.c.Now()
 	j.sent = j.c.Pool.Send(ctx, ev)
@@ -255,8 +256,10 @@ func (j *job) say(ctx context.Context, m events.Message) error {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	j.said = append(j.said, m)
-	sent := j.c.Pool.Send(ctx, ev)
-	j.sent = sent
+	if _, ok := m.(*events.Award); ok {
+		j.c.Step(j.req.ID, "awarded")
+	}
+	j.sent = j.c.Pool.Send(ctx, ev)
 	j.tell(Step{Event: ev, Message: m})
 	return nil
 }

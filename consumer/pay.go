@@ -96,13 +96,24 @@ func (j *job) send(ctx context.Context, raw string, said, limit events.Msat) err
 	return nil
 }
 
-// start has the wallet pay in the background; next hears how it ends.
+// start has the wallet pay in the background, and asks it again while nobody knows what became of it; next hears how it
+// ends.
 func (j *job) start(ctx context.Context, raw string, amount events.Msat) {
 	done := make(chan payment, 1)
 	j.paying = done
 	go func() {
-		r, err := j.c.Wallet.Pay(ctx, raw, j.c.MaxFee(amount))
-		done <- payment{r, err}
+		for {
+			r, err := j.c.Wallet.Pay(ctx, raw, j.c.MaxFee(amount))
+			if unknown := errors.Is(err, wallet.ErrUnavailable) || errors.Is(err, wallet.ErrInFlight); !unknown || ctx.Err() != nil {
+				done <- payment{r, err}
+				return
+			}
+			j.c.Log.Warn("the wallet does not say whether it paid, asks again", "job", j.req.ID, "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(payAgain):
+			}
+		}
 	}()
 }
 
@@ -156,6 +167,7 @@ func (j *job) commit(invoice *bolt11.Invoice, raw string) error {
 		return &BadInvoiceError{j.node, "this job was paid for already"}
 	}
 	j.committed, j.hash, j.paid = true, invoice.PaymentHash, invoice.Amount
+	j.c.Step(j.req.ID, "committed")
 	return nil
 }
 
@@ -169,6 +181,7 @@ func (j *job) payDone(p payment) error {
 			return fmt.Errorf("ledger: %w", err)
 		}
 		j.preimage = p.preimage
+		j.c.Step(j.req.ID, "settled")
 		j.tell(Step{Note: "paid " + j.paid.Human() + ", payment hash " + j.hash.String()})
 		return nil
 	}
@@ -183,6 +196,9 @@ func (j *job) payDone(p payment) error {
 	}
 	return fmt.Errorf("pay node %s: %w (the ledger keeps it; 'infernet job watch %s' goes on)", short(j.node), p.err, j.req.ID)
 }
+
+// payAgain is how long after a payment whose end nobody knows the wallet is asked again. A wallet pays an invoice once.
+const payAgain = time.Second
 
 // settledBadly says whether an error ends the job although money was committed: nothing more can come.
 func (j *job) settledBadly(why error) bool {

@@ -77,8 +77,8 @@ func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (
 		j.node = j.req.To[0]
 	}
 	j.listen(ctx)
-	for _, ev := range kept { // a relay may never have got it
-		if ev.ID == string(id) {
+	for _, ev := range kept { // what this customer said, no relay may have got before the crash
+		if ev.PubKey == string(j.req.Author) {
 			j.sent = c.Pool.Send(ctx, ev)
 		}
 	}

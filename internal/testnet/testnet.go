@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nbd-wtf/go-nostr"
+
 	"infernet/consumer"
 	"infernet/engine"
 	"infernet/engine/echo"
@@ -271,3 +273,14 @@ func (n *Net) Wallet(name string) wallet.Wallet {
 
 // Now is the market's clock.
 func Now() time.Time { return time.Now() }
+
+// oneResult checks that the relay has exactly one result for a job.
+func (n *Net) oneResult(job events.ID) {
+	n.T.Helper()
+	p := pool.New(n.ctx, []string{n.URL})
+	defer p.Close()
+	found, err := p.Query(n.ctx, nostr.Filter{Kinds: []int{events.KindText + 1000}, Tags: nostr.TagMap{"e": {string(job)}}})
+	if err != nil || len(found) != 1 {
+		n.T.Errorf("job %s has %d results, %v", job, len(found), err)
+	}
+}

@@ -131,11 +131,24 @@ func (c *Client) received(t *nip47.Transaction) {
 	}
 }
 
-// answerIn is how long one request waits for its answer.
+// answerIn is how long a payment waits for its answer. Requests that move nothing are asked again, a little later each
+// time: a relay does not keep what nobody heard.
 const answerIn = 10 * time.Second
 
+var askAgain = []time.Duration{1500 * time.Millisecond, 3 * time.Second, answerIn}
+
+// ask is call for methods that may be repeated.
+func (c *Client) ask(ctx context.Context, method string, params, result any) (err error) {
+	for _, within := range askAgain {
+		if err = c.call(ctx, within, method, params, result); !errors.Is(err, wallet.ErrUnavailable) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
 // call asks the service once. Errors: *nip47.Error mapped to wallet's, wallet.ErrUnavailable when no answer came.
-func (c *Client) call(ctx context.Context, method string, params, result any) error {
+func (c *Client) call(ctx context.Context, within time.Duration, method string, params, result any) error {
 	body, err := json.Marshal(params)
 	if err != nil {
 		return err
@@ -151,7 +164,7 @@ func (c *Client) call(ctx context.Context, method string, params, result any) er
 	ev := &nostr.Event{
 		Kind: nip47.KindRequest, CreatedAt: nostr.Now(), Content: cipher,
 		Tags: nostr.Tags{
-			{"p", string(c.wallet)}, {"encryption", nip47.Encryption}, {"expiration", fmt.Sprint(time.Now().Add(answerIn).Unix() + 1)},
+			{"p", string(c.wallet)}, {"encryption", nip47.Encryption}, {"expiration", fmt.Sprint(time.Now().Add(within).Unix() + 1)},
 			{"n", nostr.GeneratePrivateKey()[:8]}, // two equal requests in one second are two
 		},
 	}
@@ -167,7 +180,7 @@ func (c *Client) call(ctx context.Context, method string, params, result any) er
 		delete(c.waiting, ev.ID)
 		c.mu.Unlock()
 	}()
-	bounded, cancel := context.WithTimeout(ctx, answerIn)
+	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	sent := c.pool.Send(bounded, ev)
 	for {
@@ -186,7 +199,7 @@ func (c *Client) call(ctx context.Context, method string, params, result any) er
 			if ctx.Err() != nil {
 				return fmt.Errorf("%w: %w", wallet.ErrUnavailable, context.Cause(ctx))
 			}
-			return fmt.Errorf("%w: no answer to %s within %s", wallet.ErrUnavailable, method, answerIn)
+			return fmt.Errorf("%w: no answer to %s within %s", wallet.ErrUnavailable, method, within)
 		}
 	}
 }
@@ -209,20 +222,20 @@ func fromWire(e *nip47.Error) error {
 // Info says what the wallet is and can.
 func (c *Client) Info(ctx context.Context) (*nip47.Info, error) {
 	info := &nip47.Info{}
-	return info, c.call(ctx, nip47.GetInfo, struct{}{}, info)
+	return info, c.ask(ctx, nip47.GetInfo, struct{}{}, info)
 }
 
 // Balance says how much is in the wallet.
 func (c *Client) Balance(ctx context.Context) (events.Msat, error) {
 	var b nip47.Balance
-	err := c.call(ctx, nip47.GetBalance, struct{}{}, &b)
+	err := c.ask(ctx, nip47.GetBalance, struct{}{}, &b)
 	return events.Msat(b.Balance), err
 }
 
 // Make makes an invoice.
 func (c *Client) Make(ctx context.Context, ask wallet.InvoiceRequest, preimage string) (*wallet.Invoice, error) {
 	var t nip47.Transaction
-	err := c.call(ctx, nip47.MakeInvoice, nip47.Invoicing{
+	err := c.ask(ctx, nip47.MakeInvoice, nip47.Invoicing{
 		Amount: int64(ask.Amount), Description: ask.Description, Preimage: preimage,
 		Expiry: max(1, int64(time.Until(ask.Until).Round(time.Second)/time.Second)),
 	}, &t)
@@ -243,7 +256,7 @@ func (c *Client) Invoice(ctx context.Context, ask wallet.InvoiceRequest) (*walle
 
 func (c *Client) lookup(ctx context.Context, hash wallet.Hash) (*nip47.Transaction, error) {
 	t := &nip47.Transaction{}
-	return t, c.call(ctx, nip47.LookupInvoice, nip47.Looking{PaymentHash: hash.String()}, t)
+	return t, c.ask(ctx, nip47.LookupInvoice, nip47.Looking{PaymentHash: hash.String()}, t)
 }
 
 // How often the wallet is asked about a payment when no notification comes.

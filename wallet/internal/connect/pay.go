@@ -43,7 +43,7 @@ func (c *Client) Pay(ctx context.Context, raw string, maxFee events.Msat) (walle
 // pay asks the wallet once. Whatever else than a preimage comes back, the wallet's own books decide what it means.
 func (c *Client) pay(ctx context.Context, raw string, hash wallet.Hash) (wallet.Preimage, error) {
 	var paid nip47.Paid
-	err := c.call(ctx, nip47.PayInvoice, nip47.Paying{Invoice: raw}, &paid)
+	err := c.call(ctx, answerIn, nip47.PayInvoice, nip47.Paying{Invoice: raw}, &paid)
 	if err == nil {
 		r, err := wallet.ParsePreimage(paid.Preimage)
 		if err != nil || r.Hash() != hash {

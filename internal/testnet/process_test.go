@@ -1,0 +1,219 @@
+package testnet
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"infernet/consumer"
+	"infernet/events"
+	"infernet/internal/ledger"
+	"infernet/internal/pool"
+	"infernet/provider"
+	"infernet/wallet"
+)
+
+// process is a party that runs in a process of its own, so that it can be killed.
+type process struct {
+	Role   string // provider or consumer
+	Relay  string
+	Dir    string
+	Wallet string
+	Secret string // of a provider
+	Engine string
+	Crash  string // the step at which it kills itself with SIGKILL
+	Order  *consumer.Order
+	Resume bool
+}
+
+const processEnv = "INFERNET_TEST_PROCESS"
+
+func TestMain(m *testing.M) {
+	if raw := os.Getenv(processEnv); raw != "" {
+		var p process
+		if err := json.Unmarshal([]byte(raw), &p); err != nil {
+			panic(err)
+		}
+		if err := p.run(); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// at kills the process with no chance to tidy up.
+func (p *process) at(_ events.ID, step string) {
+	fmt.Println("step:", step)
+	if step == p.Crash {
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+}
+
+func (p *process) run() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { // the parent's end is ours
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	w, err := Wallets.Open(ctx, p.Wallet, nil)
+	if err != nil {
+		return err
+	}
+	l, err := ledger.Open(filepath.Join(p.Dir, p.Role+".db"))
+	if err != nil {
+		return err
+	}
+	if p.Role == "provider" {
+		return p.provide(ctx, w.(wallet.Receiver), l)
+	}
+	return p.buy(ctx, w.(wallet.Payer), l)
+}
+
+func (p *process) provide(ctx context.Context, w wallet.Receiver, l *ledger.Ledger) error {
+	keys, err := events.NewKeys(p.Secret)
+	if err != nil {
+		return err
+	}
+	e, err := Engines.Open(ctx, p.Engine, nil)
+	if err != nil {
+		return err
+	}
+	n, err := provider.New(ctx, provider.Config{
+		Name: "killed", Signer: keys, Pool: pool.New(ctx, []string{p.Relay}, pool.WithSigner(keys)), Relays: []string{p.Relay}, Ledger: l,
+		Engine: e, Wallet: w, Price: Price, Step: p.at,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	return n.Run(ctx)
+}
+
+func (p *process) buy(ctx context.Context, w wallet.Payer, l *ledger.Ledger) error {
+	c, err := consumer.New(consumer.Config{Pool: pool.New(ctx, []string{p.Relay}), Relays: []string{p.Relay}, Ledger: l, Wallet: w, Step: p.at})
+	if err != nil {
+		return err
+	}
+	var got *consumer.Delivery
+	if p.Resume {
+		open, err := c.Unfinished()
+		if err != nil || len(open) != 1 {
+			return fmt.Errorf("%d jobs to resume, %v", len(open), err)
+		}
+		got, err = c.Resume(ctx, open[0], nil)
+		if err != nil {
+			return err
+		}
+	} else if got, err = c.Do(ctx, *p.Order, nil); err != nil {
+		return err
+	}
+	fmt.Printf("got: %s %d %s\n", got.Job, got.Paid, got.Text)
+	return nil
+}
+
+// running is a started process and the lines it says.
+type running struct {
+	cmd   *exec.Cmd
+	in    io.Closer
+	lines chan string
+	done  chan struct{}
+}
+
+func (p process) start(t *testing.T) *running {
+	t.Helper()
+	raw, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), processEnv+"="+string(raw))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = cmd.Stdout
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := &running{cmd, in, make(chan string, 1000), make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		scan := bufio.NewScanner(out)
+		for scan.Scan() {
+			select {
+			case r.lines <- scan.Text():
+			default:
+			}
+		}
+		cmd.Wait()
+	}()
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *running) stop() {
+	r.in.Close()
+	r.cmd.Process.Kill()
+	<-r.done
+}
+
+// wait reads lines until one begins with want.
+func (r *running) wait(t *testing.T, want string) string {
+	t.Helper()
+	var said []string
+	timeout := time.After(30 * time.Second)
+	for {
+		select {
+		case line := <-r.lines:
+			if strings.HasPrefix(line, want) {
+				return line
+			}
+			said = append(said, line)
+		case <-timeout:
+			t.Fatalf("waited 30 s for %q, heard %q", want, said)
+		case <-r.done:
+			for len(r.lines) > 0 {
+				if line := <-r.lines; strings.HasPrefix(line, want) {
+					return line
+				} else {
+					said = append(said, line)
+				}
+			}
+			t.Fatalf("ended without %q, said %q", want, said)
+		}
+	}
+}
+
+// killed waits until the process has killed itself.
+func (r *running) killed(t *testing.T) {
+	t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("waited 30 s for the process to be killed")
+	}
+	if status := r.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGKILL {
+		var said []string
+		for len(r.lines) > 0 {
+			said = append(said, <-r.lines)
+		}
+		t.Fatalf("it was not killed but ended with %v: %q", r.cmd.ProcessState, said)
+	}
+}

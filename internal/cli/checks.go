@@ -34,24 +34,38 @@ func (a *app) checks() []check {
 		{"clock", a.checkClock, "timedatectl set-ntp true"},
 		{"wallet", a.checkWallet, "infernet up   (makes one with play money)"},
 		{"engine", a.checkEngine, "make engine model"},
-		{"llama-server", func(context.Context) (string, error) {
-			if path, err := exec.LookPath("llama-server"); err == nil {
-				return path, nil
-			}
-			path, err := exec.LookPath(filepath.Join(a.cacheDir(), "llama", "bin", "llama-server"))
-			if err != nil {
-				return "", errors.New("llama-server is neither in PATH nor in the cache")
-			}
-			return path, nil
-		}, "make engine   (not needed with another engine)"},
-		{"model", func(context.Context) (string, error) {
-			models, err := a.models()
-			if err == nil && len(models) == 0 {
-				err = fmt.Errorf("there is none in %s", filepath.Join(a.cacheDir(), "models"))
-			}
-			return strings.Join(models, " "), err
-		}, "make model   (not needed with another engine)"},
+		{"llama-server", a.llamaOnly(a.checkLlama), "make engine"},
+		{"model", a.llamaOnly(a.checkModel), "make model"},
 	}
+}
+
+// llamaOnly passes a check of llama.cpp's parts where another engine was found.
+func (a *app) llamaOnly(look func(context.Context) (string, error)) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		if url, _, err := a.findEngine(ctx); err == nil && !strings.HasPrefix(url, "llamacpp:///") {
+			return "not needed: another engine is there", nil
+		}
+		return look(ctx)
+	}
+}
+
+func (a *app) checkLlama(context.Context) (string, error) {
+	if path, err := exec.LookPath("llama-server"); err == nil {
+		return path, nil
+	}
+	path, err := exec.LookPath(filepath.Join(a.cacheDir(), "llama", "bin", "llama-server"))
+	if err != nil {
+		return "", errors.New("llama-server is neither in PATH nor in the cache")
+	}
+	return path, nil
+}
+
+func (a *app) checkModel(context.Context) (string, error) {
+	models, err := a.models()
+	if err == nil && len(models) == 0 {
+		err = fmt.Errorf("there is none in %s", filepath.Join(a.cacheDir(), "models"))
+	}
+	return strings.Join(models, " "), err
 }
 
 func (a *app) checkDataDir(context.Context) (string, error) {

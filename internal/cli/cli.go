@@ -103,9 +103,13 @@ func (a *app) root() *cobra.Command {
 }
 
 // strict makes wrong arguments wrong usage, everywhere: a group of commands asks for one of them, and names the near ones.
+// It also writes into the help what --json answers.
 func strict(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		strict(sub)
+	}
+	if object := cmd.Annotations["json"]; object != "" {
+		cmd.Long = strings.TrimSpace(or(cmd.Long, cmd.Short+".") + "\n\nWith --json: " + object + ".")
 	}
 	hint := cmd.CommandPath() + " --help"
 	if check := cmd.Args; check != nil {

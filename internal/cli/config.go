@@ -11,11 +11,12 @@ import (
 
 func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "config",
-		Short:   "All settings in force, as the config file would say them, and where each comes from",
-		Long:    "Prints every setting as TOML, with its source as a comment. What is secret in an address is hidden.",
-		Example: "infernet config",
-		Args:    cobra.NoArgs,
+		Use:         "config",
+		Short:       "All settings in force, as the config file would say them, and where each comes from",
+		Long:        "Prints every setting as TOML, with its source as a comment. What is secret in an address is hidden.",
+		Example:     "infernet config",
+		Annotations: says("name, value, source"),
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
 				for _, k := range table {
@@ -49,10 +50,11 @@ func (a *app) configCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use:     "path",
-		Short:   "Where the config file is, or would be",
-		Example: "infernet config path",
-		Args:    cobra.NoArgs,
+		Use:         "path",
+		Short:       "Where the config file is, or would be",
+		Example:     "infernet config path",
+		Annotations: says("file"),
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
 				a.object(a.Out, map[string]string{"file": a.settings.file})

@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// says documents the object that a command answers with, for --json.
+func says(object string) map[string]string { return map[string]string{"json": object} }
+
 // docsCommand prints docs/cli.md.
 func (a *app) docsCommand() *cobra.Command {
 	return &cobra.Command{

@@ -17,10 +17,11 @@ type check struct {
 
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "doctor",
-		Short:   "What is there and what is missing, with the command that mends it",
-		Example: "infernet doctor",
-		Args:    cobra.NoArgs,
+		Use:         "doctor",
+		Short:       "What is there and what is missing, with the command that mends it",
+		Example:     "infernet doctor",
+		Annotations: says("check, ok, found, error, hint"),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			missing := 0
 			checks := a.checks()
@@ -44,7 +45,8 @@ func (a *app) doctorCommand() *cobra.Command {
 func (a *app) diagnose(c check, found string, err error) {
 	message, hint := "", ""
 	if err != nil {
-		if _, message, hint = explain(err); hint == "" {
+		_, message, hint = explain(err)
+		if _, general := meaning(err); hint == general {
 			hint = c.hint
 		}
 	}

@@ -19,11 +19,12 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 	var o orderFlags
 	var detach bool
 	cmd := &cobra.Command{
-		Use:     "submit PROMPT",
-		Short:   "Submit a job and print its id; then wait for the result",
-		Long:    "Prints the job's id on stdout and waits for the result as run does. With --detach it returns at once:\n'infernet job watch ID' goes on from there, soon, for offers hold a minute: it chooses one, pays and shows the result.",
-		Example: "infernet job submit --detach 'Spell lantern'",
-		Args:    cobra.ExactArgs(1),
+		Use:         "submit PROMPT",
+		Short:       "Submit a job and print its id; then wait for the result",
+		Long:        "Prints the job's id on stdout and waits for the result as run does. With --detach it returns at once:\n'infernet job watch ID' goes on from there, soon, for offers hold a minute: it chooses one, pays and shows the result.",
+		Example:     "infernet job submit --detach 'Spell lantern'",
+		Annotations: says("as run; with --detach only job"),
+		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			prompt, err := a.prompt(args[0])
 			if err != nil {
@@ -73,10 +74,11 @@ func (a *app) printID(id events.ID) {
 func (a *app) jobWatchCommand() *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
-		Use:     "watch ID",
-		Short:   "Go on with an unfinished job until its result is here",
-		Example: "infernet job watch last",
-		Args:    cobra.ExactArgs(1),
+		Use:         "watch ID",
+		Short:       "Go on with an unfinished job until its result is here",
+		Example:     "infernet job watch last",
+		Annotations: says("as run"),
+		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, done, err := a.buyer(cmd.Context())
 			if err != nil {
@@ -98,11 +100,12 @@ func (a *app) jobWatchCommand() *cobra.Command {
 
 func (a *app) jobCancelCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "cancel ID",
-		Short:   "Say that a job is not wanted any more",
-		Long:    "Publishes a cancellation, signed by the job's key. What was paid in advance for work that has begun is not paid back.",
-		Example: "infernet job cancel last",
-		Args:    cobra.ExactArgs(1),
+		Use:         "cancel ID",
+		Short:       "Say that a job is not wanted any more",
+		Long:        "Publishes a cancellation, signed by the job's key. What was paid in advance for work that has begun is not paid back.",
+		Example:     "infernet job cancel last",
+		Annotations: says("job"),
+		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, done, err := a.looker(cmd.Context())
 			if err != nil {

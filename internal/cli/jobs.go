@@ -16,10 +16,11 @@ import (
 func (a *app) jobListCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "The jobs bought here, newest first",
-		Example: "infernet job list",
-		Args:    cobra.NoArgs,
+		Use:         "list",
+		Short:       "The jobs bought here, newest first",
+		Example:     "infernet job list",
+		Annotations: says("job, at (unix seconds), end (empty while open), paid_msat, sure (the wallet said so)"),
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			l, err := a.openLedger()
 			if err != nil {
@@ -32,7 +33,11 @@ func (a *app) jobListCommand() *cobra.Command {
 			}
 			if a.json {
 				for _, r := range rows {
-					a.object(a.Out, map[string]any{"job": r.Job, "at": r.At.Unix(), "end": r.End})
+					out := map[string]any{"job": r.Job, "at": r.At.Unix(), "end": r.End}
+					if c, err := l.Commitment(r.Job); err == nil && c != nil {
+						out["paid_msat"], out["sure"] = c.Amount, c.Settled
+					}
+					a.object(a.Out, out)
 				}
 				return nil
 			}
@@ -80,11 +85,12 @@ func (a *app) wholeID(l *ledger.Ledger, arg string) (events.ID, error) {
 
 func (a *app) jobShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "show ID",
-		Short:   "Where a job stands, and every event of it as one line",
-		Long:    "Reads the job's events from the ledger and the relays and says where it stands. The beginning of the id is enough, or\n'last' for the newest job.",
-		Example: "infernet job show last",
-		Args:    cobra.ExactArgs(1),
+		Use:         "show ID",
+		Short:       "Where a job stands, and every event of it as one line",
+		Long:        "Reads the job's events from the ledger and the relays and says where it stands. The beginning of the id is enough, or\n'last' for the newest job.",
+		Example:     "infernet job show last",
+		Annotations: says("job, state, node, content, conflict, cancelled, events"),
+		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.jobShow(cmd.Context(), args[0])
 		},

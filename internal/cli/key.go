@@ -14,8 +14,9 @@ func (a *app) keyCommand() *cobra.Command {
 		Short: "The public keys of this machine, and the files that hold their secrets",
 		Long: "Shows the node's public key, and makes it if there is none. Secrets stay in their files. Jobs are bought with a fresh key each,\n" +
 			"kept in the ledger.",
-		Example: "infernet key",
-		Args:    cobra.NoArgs,
+		Example:     "infernet key",
+		Annotations: says("role, key, npub, file"),
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path := a.settings.path("node.key")
 			k, err := keys(path)

@@ -18,9 +18,9 @@ import (
 
 func (a *app) marketCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "market", Short: "Who sells what, for how much"}
-	list := func(use, short string, show func(context.Context, *consumer.Consumer) error) {
+	list := func(use, short, object string, show func(context.Context, *consumer.Consumer) error) {
 		cmd.AddCommand(&cobra.Command{
-			Use: use, Short: short, Example: "infernet market " + use, Args: cobra.NoArgs,
+			Use: use, Short: short, Example: "infernet market " + use, Annotations: says(object), Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				c, done, err := a.looker(cmd.Context())
 				if err != nil {
@@ -31,10 +31,10 @@ func (a *app) marketCommand() *cobra.Command {
 			},
 		})
 	}
-	list("nodes", "The nodes, living ones first", a.marketNodes)
-	list("models", "The models that living nodes run, and the best price of each", a.marketModels)
-	list("prices", "What every living node asks for every model", a.marketPrices)
-	list("offers", "The offers of the last minutes that are not encrypted", a.marketOffers)
+	list("nodes", "The nodes, living ones first", "node, name, alive, kinds, market (models, prices, gpus, concurrency, pay, delivery, payee)", a.marketNodes)
+	list("models", "The models that living nodes run, and the best price of each", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketModels)
+	list("prices", "What every living node asks for every model", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketPrices)
+	list("offers", "The offers of the last minutes that are not encrypted", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
 	return cmd
 }
 
@@ -147,7 +147,9 @@ func (a *app) marketOffers(ctx context.Context, c *consumer.Consumer) error {
 	}
 	if a.json {
 		for _, o := range offers {
-			a.object(a.Out, o)
+			a.object(a.Out, map[string]any{
+				"offer": o.ID, "job": o.Job, "node": o.Author, "amount_msat": o.Amount, "cap_msat": o.Cap, "model": o.Model, "pay": o.Pay, "until": o.Until,
+			})
 		}
 		return nil
 	}

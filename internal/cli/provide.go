@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/nbd-wtf/go-nostr"
 	"github.com/spf13/cobra"
 
 	"infernet/engine"
@@ -38,11 +41,12 @@ func provideFlags(cmd *cobra.Command) {
 
 func (a *app) provideCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "provide",
-		Short:   "Sell what this machine can compute",
-		Long:    "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.",
-		Example: "infernet provide --engine echo: --free",
-		Args:    cobra.NoArgs,
+		Use:         "provide",
+		Short:       "Sell what this machine can compute",
+		Long:        "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.",
+		Example:     "infernet provide --engine echo: --free",
+		Annotations: says("node, engine, wallet, once jobs are taken"),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ := cmd.Flags().GetBool("free")
 			unlock, err := a.settings.lock("node")
@@ -54,6 +58,9 @@ func (a *app) provideCommand() *cobra.Command {
 				a.tell("node   ", "%s on %s", n.key, strings.Join(a.settings.list("relays"), ", "))
 				a.tell("engine ", "%s", n.engine)
 				a.tell("wallet ", "%s", n.wallet)
+				if a.json {
+					a.object(a.Out, map[string]string{"node": n.key, "engine": n.engine, "wallet": n.wallet})
+				}
 				return nil
 			})
 		},
@@ -119,13 +126,46 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	if err != nil {
 		return err
 	}
-	if err := ready(&node{string(signer.PublicKey()), named, said}); err != nil {
-		return err
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	began := events.At(time.Now())
+	beats := p.Subscribe(ctx, nostr.Filter{Kinds: []int{events.KindHeartbeat}, Authors: []string{string(signer.PublicKey())}}).Events
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	err = awaitBeat(beats, began, ended)
+	if err == nil {
+		if err = ready(&node{string(signer.PublicKey()), named, said}); err == nil {
+			err = <-ended
+		} else {
+			stop()
+			<-ended
+		}
 	}
-	if err := n.Run(ctx); err != nil && ctx.Err() == nil {
-		return err
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
 	}
-	return nil
+	return err
+}
+
+// awaitBeat waits until a relay shows that the node is there, or the node has ended.
+func awaitBeat(beats <-chan *nostr.Event, began events.Unix, ended <-chan error) error {
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case ev, ok := <-beats:
+			if !ok {
+				return <-ended
+			}
+			m, err := events.Parse(ev)
+			if err != nil {
+				continue
+			}
+			if beat, ok := m.(*events.Heartbeat); ok && beat.At >= began && beat.Status != "draining" {
+				return nil
+			}
+		}
+	}
 }
 
 func (a *app) nodeConfig(e engine.Engine, l *ledger.Ledger, signer events.Signer) provider.Config {

@@ -15,11 +15,12 @@ func relayFlags(cmd *cobra.Command) {
 
 func (a *app) relayCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "relay",
-		Short:   "Run a market relay",
-		Long:    "Runs the Nostr relay where nodes and customers meet. It checks every message of the market and keeps no money.",
-		Example: "infernet relay --listen 127.0.0.1:3000",
-		Args:    cobra.NoArgs,
+		Use:         "relay",
+		Short:       "Run a market relay",
+		Long:        "Runs the Nostr relay where nodes and customers meet. It checks every message of the market and keeps no money.",
+		Example:     "infernet relay --listen 127.0.0.1:3000",
+		Annotations: says("relay"),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			unlock, err := a.settings.lock("relay")
 			if err != nil {

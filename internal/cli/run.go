@@ -15,11 +15,12 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var o orderFlags
 	cmd := &cobra.Command{
-		Use:     "run PROMPT",
-		Short:   "Buy one job: the answer on stdout, a receipt line on stderr",
-		Long:    "Buys one job by auction (or directly, or as plain NIP-90), pays, streams the answer and verifies it. PROMPT - reads stdin.",
-		Example: "infernet run 'Spell lantern'",
-		Args:    cobra.ExactArgs(1),
+		Use:         "run PROMPT",
+		Short:       "Buy one job: the answer on stdout, a receipt line on stderr",
+		Long:        "Buys one job by auction (or directly, or as plain NIP-90), pays, streams the answer and verifies it. PROMPT - reads stdin.",
+		Example:     "infernet run 'Spell lantern'",
+		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms, took_ms; with --verbose, before it, job with event or with delta"),
+		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd, &o, args[0])
 		},

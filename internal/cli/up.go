@@ -21,8 +21,9 @@ func (a *app) upCommand() *cobra.Command {
 		Short: "Run a whole market on this machine: relay, provider and play money",
 		Long: "Runs a relay, a play-money wallet service and a provider in one process, and makes wallets with play money for the\n" +
 			"provider and for you, so that 'infernet run' in another terminal just works. Play money is worth nothing.",
-		Example: "infernet up",
-		Args:    cobra.NoArgs,
+		Example:     "infernet up",
+		Annotations: says("relay, node, engine, once jobs are taken"),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ = cmd.Flags().GetBool("free")
 			return a.up(cmd.Context(), free, readyFile)
@@ -68,7 +69,7 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 		a.tell("node   ", "%s", n.key)
 		a.tell("engine ", "%s", n.engine)
 		a.tell("data   ", "%s", a.settings.text("data_dir"))
-		a.tell("try    ", "infernet run --relay %s \"Spell lantern\"", r.URL())
+		a.tell("try    ", "infernet run --relay %s 'Spell lantern'", r.URL())
 		if a.json {
 			a.object(a.Out, map[string]string{"relay": r.URL(), "node": n.key, "engine": n.engine})
 		}

@@ -15,10 +15,11 @@ var version = "dev"
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "version",
-		Short:   "What this program is made of",
-		Example: "infernet version",
-		Args:    cobra.NoArgs,
+		Use:         "version",
+		Short:       "What this program is made of",
+		Example:     "infernet version",
+		Annotations: says("version, commit, go, platform, libsecp256k1"),
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			facts := map[string]string{"version": version, "go": runtime.Version(), "libsecp256k1": "no", "platform": runtime.GOOS + "/" + runtime.GOARCH}
 			if commit := built("vcs.revision"); commit != "" {

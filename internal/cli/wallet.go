@@ -11,10 +11,11 @@ import (
 func (a *app) walletCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "wallet", Short: "The wallet that jobs are paid from"}
 	cmd.AddCommand(&cobra.Command{
-		Use:     "balance",
-		Short:   "How much is in the wallet",
-		Example: "infernet wallet balance",
-		Args:    cobra.NoArgs,
+		Use:         "balance",
+		Short:       "How much is in the wallet",
+		Example:     "infernet wallet balance",
+		Annotations: says("balance_msat, wallet"),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w, err := a.openWallet(cmd.Context(), "wallet", a.settings.path("customer.wallet"))
 			if err != nil {

@@ -153,6 +153,10 @@ func (p *Provider) estimate(ctx context.Context, j *job, model engine.Model) (ev
 // count asks the engine for the units in; an engine that cannot say is given one unit for each byte, which is never
 // less than its tokens.
 func (p *Provider) count(ctx context.Context, j *job, model engine.Model) (events.Usage, error) {
+	bytes := int64(len(j.req.Prompt()) + len(j.req.Params.Text("messages")) + len(j.req.Params.Text("system")))
+	if p.price(model.ID).Free() && bytes < int64(model.Context)/2 {
+		return events.Usage{In: bytes}, nil // it fits and costs nothing: not worth a question
+	}
 	if e, ok := p.Engine.(engine.Estimator); ok {
 		u, err := e.Estimate(ctx, j.engineJob(model.ID))
 		if err != nil {
@@ -160,7 +164,7 @@ func (p *Provider) count(ctx context.Context, j *job, model engine.Model) (event
 		}
 		return u, nil
 	}
-	return events.Usage{In: int64(len(j.req.Prompt()) + len(j.req.Params.Text("messages")))}, nil
+	return events.Usage{In: bytes}, nil
 }
 
 // choosePay picks the first way that the customer takes and this node offers.

@@ -14,7 +14,7 @@ import (
 
 // LlamaServer starts a llama-server with TinyModel and gives its address, http://127.0.0.1:port. It ends with the test. The
 // test is skipped where there is no llama-server. args are added to its command line.
-func LlamaServer(t *testing.T, args ...string) (base string) {
+func LlamaServer(t testing.TB, args ...string) (base string) {
 	t.Helper()
 	bin, err := exec.LookPath("llama-server")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // TinyModel is the path of the small model in testdata: 0.8 M parameters that count, spell and repeat, trained by
 // train-tiny-tasks.py beside it.
-func TinyModel(t *testing.T) string {
+func TinyModel(t testing.TB) string {
 	t.Helper()
 	_, here, _, ok := runtime.Caller(0)
 	if !ok {

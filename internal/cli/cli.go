@@ -170,6 +170,7 @@ func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 	if a.log = slog.New(slog.NewTextHandler(a.Err, options)); a.settings.yes("log.json") {
 		a.log = slog.New(slog.NewJSONHandler(a.Err, options))
 	}
+	slog.SetDefault(a.log) // libraries that write to the standard log end up here too
 	return nil
 }
 

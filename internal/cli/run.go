@@ -60,14 +60,14 @@ func (a *app) looker(ctx context.Context) (*consumer.Consumer, func(), error) {
 
 func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer, done func(), err error) {
 	var open []io.Closer
-	done = func() {
+	closeAll := func() {
 		for _, part := range slices.Backward(open) {
 			part.Close()
 		}
 	}
 	defer func() {
 		if err != nil {
-			done()
+			closeAll()
 		}
 	}()
 	l, err := a.openLedger()
@@ -96,7 +96,7 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 		}
 	}
 	c, err := consumer.New(config)
-	return c, done, err
+	return c, closeAll, err
 }
 
 // openLedger opens the customer's ledger.

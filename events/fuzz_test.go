@@ -1,0 +1,76 @@
+package events
+
+import (
+	"encoding/json"
+	"math/big"
+	"testing"
+
+	"github.com/nbd-wtf/go-nostr"
+)
+
+// FuzzParse reads any JSON event: no panic, and what is read once is read the same again from its own event.
+func FuzzParse(f *testing.F) {
+	for _, s := range samples() {
+		ev, err := Sign(ctx, s.Message, s.Signer)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(ev.String()))
+		f.Add([]byte(s.Event().String()))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var ev nostr.Event
+		if json.Unmarshal(body, &ev) != nil {
+			return
+		}
+		Open(ctx, &ev, customer)
+		m, err := Parse(&ev)
+		if err != nil || isClosed(m) {
+			return
+		}
+		again, err := Parse(m.Event())
+		if err != nil {
+			t.Fatalf("reads, but not its own event: %v\n%s\n%s", err, body, m.Event())
+		}
+		a, _ := json.Marshal(m)
+		b, _ := json.Marshal(again)
+		if string(a) != string(b) {
+			t.Fatalf("reads as\n%s\nand then as\n%s", a, b)
+		}
+	})
+}
+
+// FuzzCost holds the price arithmetic against big integers.
+func FuzzCost(f *testing.F) {
+	f.Add(int64(1000), int64(20), int64(60), int64(1), int64(10), int64(500), int64(1234), 100)
+	f.Add(int64(0), int64(MaxMsat), int64(MaxMsat), int64(0), int64(1)<<52, int64(1)<<52, int64(0), 150)
+	f.Fuzz(func(t *testing.T, base, in, out, ms, uIn, uOut, uMs int64, percent int) {
+		got, err := Price{Msat(base), Msat(in), Msat(out), Msat(ms)}.Cost(Usage{uIn, uOut, uMs}, percent)
+		for _, n := range []int64{base, in, out, ms, uIn, uOut, uMs, int64(percent)} {
+			if n < 0 {
+				if err == nil && uIn|uOut|uMs|base|in|out|ms|int64(percent) < 0 {
+					t.Fatalf("a negative part costs %d", got)
+				}
+				return
+			}
+		}
+		sum := big.NewInt(base)
+		for _, part := range [][2]int64{{in, uIn}, {out, uOut}, {ms, uMs}} {
+			sum.Add(sum, ceil(new(big.Int).Mul(big.NewInt(part[0]), big.NewInt(part[1])), 1000))
+		}
+		tooMuch := sum.Cmp(big.NewInt(int64(MaxMsat))) > 0
+		total := ceil(new(big.Int).Mul(sum, big.NewInt(int64(percent))), 100)
+		tooMuch = tooMuch || total.Cmp(big.NewInt(int64(MaxMsat))) > 0
+		if tooMuch != (err != nil) || err == nil && total.Int64() != int64(got) {
+			t.Fatalf("costs %d, %v; big integers say %s", got, err, total)
+		}
+	})
+}
+
+func ceil(n *big.Int, by int64) *big.Int {
+	q, r := new(big.Int).QuoRem(n, big.NewInt(by), new(big.Int))
+	if r.Sign() > 0 {
+		q.Add(q, big.NewInt(1))
+	}
+	return q
+}

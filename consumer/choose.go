@@ -47,7 +47,7 @@ const maxOffers = 256
 func (j *job) collect(ctx context.Context) error {
 	until := j.req.Deadline.Time()
 	if j.req.Bids != nil {
-		until = j.began.Add(time.Duration(j.req.Bids.Seconds) * time.Second)
+		until = j.asked.Add(time.Duration(j.req.Bids.Seconds) * time.Second)
 	}
 	for range maxOffers {
 		m, err := j.next(ctx, until)

@@ -21,7 +21,7 @@ func (m *Cancel) About() ID { return m.Job }
 
 func (m *Cancel) Event() *nostr.Event {
 	w := write(KindCancel, m.Head)
-	w.tag("e", string(m.Job))
+	w.text("e", string(m.Job))
 	for _, id := range m.Others {
 		w.tag("e", string(id))
 	}

@@ -274,5 +274,6 @@ func (j *job) cancel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.keep(ev) // so that a later look knows it
 	return j.c.Pool.Publish(ctx, ev)
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,21 +29,43 @@ func TestScripts(t *testing.T) {
 			env.Setenv("INFERNET_RELAYS", "ws://127.0.0.1:1")
 			return os.Mkdir(home, 0o700)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "code": code},
 	})
 }
 
-// await waits until a file that a daemon writes holds a line, and sets a variable to it: await FILE NAME.
+// await waits until a file that a daemon writes holds a line, and sets a variable to it, and another to its address
+// without ws://: await FILE NAME [ADDRESS].
 func await(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: await FILE NAME")
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await FILE NAME [ADDRESS]")
 	}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		body, err := os.ReadFile(ts.MkAbs(args[0]))
 		if line, _, ok := strings.Cut(string(body), "\n"); err == nil && ok {
 			ts.Setenv(args[1], line)
+			if len(args) > 2 {
+				ts.Setenv(args[2], strings.TrimPrefix(line, "ws://"))
+			}
 			return
 		}
 	}
 	ts.Fatalf("nothing was written to %s in 30 s", args[0])
+}
+
+// code runs a command and wants this exit code: code NUMBER COMMAND….
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if neg || err != nil {
+		ts.Fatalf("usage: code NUMBER COMMAND…")
+	}
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	switch {
+	case err == nil && want != 0:
+		ts.Fatalf("it ended well")
+	case err != nil && !errors.As(err, &exit):
+		ts.Fatalf("%v", err)
+	case exit != nil && exit.ExitCode() != want:
+		ts.Fatalf("it ended with %d", exit.ExitCode())
+	}
 }

@@ -41,7 +41,7 @@ func Main(ctx context.Context, to IO, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
-	a := &app{IO: to, json: slices.Contains(args, "--json")}
+	a := &app{IO: to}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(to.In)
@@ -57,7 +57,7 @@ func Main(ctx context.Context, to IO, args []string) int {
 		err = errInterrupted
 	}
 	code, message, hint := explain(err)
-	if a.json {
+	if a.json || slices.Contains(args, "--json") { // a wrong flag ends the reading of flags
 		a.object(a.Err, map[string]any{"error": message, "hint": hint, "code": code})
 		return code
 	}

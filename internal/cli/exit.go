@@ -9,6 +9,7 @@ import (
 
 	"infernet/consumer"
 	"infernet/engine"
+	"infernet/events"
 	"infernet/wallet"
 )
 
@@ -75,10 +76,13 @@ func meaning(err error) (code int, hint string) {
 		vanished *consumer.VanishedError
 		invoice  *consumer.BadInvoiceError
 		result   *consumer.BadResultError
+		param    *events.ParamError
 	)
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage, "infernet config"
+	case errors.As(err, &param):
+		return exitUsage, "infernet run --help"
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted, ""
 	case errors.As(err, &none):
@@ -86,13 +90,15 @@ func meaning(err error) (code int, hint string) {
 		case len(none.Near) > 0:
 			return exitNoOffers, fmt.Sprintf("infernet run --model %s …", none.Near[0])
 		case len(none.Dear) > 0:
-			return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …", int64(none.Dear[0].Cap.CeilSat()/1000))
+			return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …", int64(none.Dear[0].Cap.CeilSat()/events.Sat))
 		}
-		return exitNoOffers, "infernet market nodes"
+		return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …   (what nodes ask: infernet market prices)", 10*max(1, int64(none.MaxCost/events.Sat)))
 	case errors.As(err, &vanished):
 		return exitVanished, "infernet job list"
 	case errors.As(err, &invoice), errors.As(err, &result):
 		return exitBad, "infernet market nodes; buy from another with --node"
+	case errors.As(err, &refused) && refused.Code == events.CodeUnderbid:
+		return exitFailed, "infernet market prices   (and raise --max-cost)"
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
 	case errors.Is(err, wallet.ErrInsufficient):

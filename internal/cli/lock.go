@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/spf13/cobra"
 )
 
 // lock keeps a second daemon that plays one of these parts (relay, node, bank) out of a data folder, until unlock.
@@ -36,4 +38,20 @@ func (s *settings) lock(parts ...string) (unlock func(), err error) {
 		}
 	}
 	return unlock, nil
+}
+
+// readyFlag is for scripts: a daemon writes where it is into a file, once it works.
+func readyFlag(cmd *cobra.Command, what string) *string {
+	return cmd.Flags().String("ready-file", "", "write "+what+" to this file once all is ready")
+}
+
+// tellReady writes a ready file, whole or not at all, if one is wanted.
+func tellReady(path, line string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(path+".part", []byte(line+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".part", path)
 }

@@ -3,10 +3,13 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/nbd-wtf/go-nostr"
+	"github.com/nbd-wtf/go-nostr/nip19"
 	"github.com/spf13/cobra"
 
 	"infernet/consumer"
@@ -65,6 +68,9 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 		Pay: s.list("run.pay"), Way: s.text("run.way"), Node: events.PubKey(o.node), Window: s.duration("run.window"), First: o.first,
 		Life: s.duration("run.deadline"),
 	}
+	if err := checkOrder(&order); err != nil {
+		return order, err
+	}
 	if slices.Contains(order.Pay, events.PayFree) {
 		order.MaxCost, order.Pay = 0, nil
 	}
@@ -93,6 +99,30 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 		set("", "stream", "true")
 	}
 	return order, nil
+}
+
+// checkOrder says what is wrong with an order before anything is opened for it.
+func checkOrder(o *consumer.Order) error {
+	if _, ok := events.Kinds[o.Kind]; !ok {
+		return usage("--kind %d: there are %v", o.Kind, slices.Sorted(maps.Keys(events.Kinds)))
+	}
+	if ways := []string{consumer.Auction, consumer.Direct, consumer.Plain}; !slices.Contains(ways, o.Way) {
+		return usage("run.way: %q is none of %s", o.Way, strings.Join(ways, ", "))
+	}
+	for _, pay := range o.Pay {
+		if modes := []string{events.PayPrepaid, events.PaySealed, events.PayFree}; !slices.Contains(modes, pay) {
+			return usage("run.pay: %q is none of %s", pay, strings.Join(modes, ", "))
+		}
+	}
+	if strings.HasPrefix(string(o.Node), "npub1") {
+		if _, key, err := nip19.Decode(string(o.Node)); err == nil {
+			o.Node = events.PubKey(key.(string))
+		}
+	}
+	if o.Node != "" && !nostr.IsValidPublicKey(string(o.Node)) {
+		return withHint(usage("--node %s: no key of 64 hex characters, nor npub", o.Node), "infernet market nodes")
+	}
+	return nil
 }
 
 // prompt reads stdin for "-".

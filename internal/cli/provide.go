@@ -40,6 +40,7 @@ func provideFlags(cmd *cobra.Command) {
 }
 
 func (a *app) provideCommand() *cobra.Command {
+	var ready *string
 	cmd := &cobra.Command{
 		Use:         "provide",
 		Short:       "Sell what this machine can compute",
@@ -61,11 +62,12 @@ func (a *app) provideCommand() *cobra.Command {
 				if a.json {
 					a.object(a.Out, map[string]string{"node": n.key, "engine": n.engine, "wallet": n.wallet})
 				}
-				return nil
+				return tellReady(*ready, n.key)
 			})
 		},
 	}
 	provideFlags(cmd)
+	ready = readyFlag(cmd, "the node's key")
 	return cmd
 }
 

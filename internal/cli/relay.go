@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -14,11 +15,12 @@ func relayFlags(cmd *cobra.Command) {
 }
 
 func (a *app) relayCommand() *cobra.Command {
+	var ready *string
 	cmd := &cobra.Command{
 		Use:         "relay",
 		Short:       "Run a market relay",
 		Long:        "Runs the Nostr relay where nodes and customers meet. It checks every message of the market and keeps no money.",
-		Example:     "infernet relay --listen 127.0.0.1:3000",
+		Example:     "infernet relay --listen 127.0.0.1:0",
 		Annotations: says("relay"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,10 +37,14 @@ func (a *app) relayCommand() *cobra.Command {
 			if a.json {
 				a.object(a.Out, map[string]string{"relay": r.URL()})
 			}
+			if err := tellReady(*ready, r.URL()); err != nil {
+				return errors.Join(err, r.Close())
+			}
 			return r.Run(cmd.Context())
 		},
 	}
 	relayFlags(cmd)
+	ready = readyFlag(cmd, "the relay's address")
 	return cmd
 }
 

@@ -15,7 +15,7 @@ import (
 
 func (a *app) upCommand() *cobra.Command {
 	var free bool
-	var readyFile string
+	var ready *string
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole market on this machine: relay, provider and play money",
@@ -26,12 +26,12 @@ func (a *app) upCommand() *cobra.Command {
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ = cmd.Flags().GetBool("free")
-			return a.up(cmd.Context(), free, readyFile)
+			return a.up(cmd.Context(), free, *ready)
 		},
 	}
 	relayFlags(cmd)
 	provideFlags(cmd)
-	cmd.Flags().StringVar(&readyFile, "ready-file", "", "write the relay's address to this file once jobs are taken")
+	ready = readyFlag(cmd, "the relay's address")
 	return cmd
 }
 
@@ -73,10 +73,7 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 		if a.json {
 			a.object(a.Out, map[string]string{"relay": r.URL(), "node": n.key, "engine": n.engine})
 		}
-		if readyFile != "" {
-			return os.WriteFile(readyFile, []byte(r.URL()+"\n"), 0o600)
-		}
-		return nil
+		return tellReady(readyFile, r.URL())
 	})
 	if why := context.Cause(ctx); why != nil && !errors.Is(why, context.Canceled) {
 		return why

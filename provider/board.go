@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nbd-wtf/go-nostr"
+
 	"infernet/events"
 	"infernet/wallet"
 	"infernet/wallet/bolt11"
@@ -95,8 +97,41 @@ func (p *Provider) announcement(payee string) *events.Announcement {
 	return a
 }
 
+// remember reads the announcement of an earlier run from the relays: customers may have read it, and its prices hold on
+// for a while as if it was replaced now.
+func (b *board) remember(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	old, err := b.p.Pool.Query(ctx, nostr.Filter{
+		Kinds: []int{events.KindAnnouncement}, Authors: []string{string(b.p.me)}, Tags: nostr.TagMap{"d": {b.p.Name}},
+	})
+	if err != nil {
+		b.p.Log.Debug("no earlier announcement was read", "err", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, ev := range old {
+		m, err := events.Parse(ev)
+		if err != nil {
+			continue
+		}
+		if a := m.(*events.Announcement); a.Profile.Market != nil {
+			b.shown[a.ID] = &poster{prices: pricesOf(a), until: b.p.Now().Add(priceHolds)}
+		}
+	}
+}
+
+func pricesOf(a *events.Announcement) map[string]events.Price {
+	prices := map[string]events.Price{}
+	for _, m := range a.Profile.Market.Models {
+		prices[m.ID] = m.Price
+	}
+	return prices
+}
+
 // keep shows the announcement and the heartbeat until ctx ends; then it says that the node is draining.
 func (b *board) keep(ctx context.Context) {
+	b.remember(ctx)
 	b.announce(ctx)
 	b.beat(ctx, "")
 	beats, weeks := time.NewTicker(events.HeartbeatEvery), time.NewTicker(announceEvery)
@@ -130,11 +165,7 @@ func (b *board) announce(ctx context.Context) {
 				delete(b.shown, id)
 			}
 		}
-		prices := map[string]events.Price{}
-		for _, m := range b.now.Profile.Market.Models {
-			prices[m.ID] = m.Price
-		}
-		b.shown[b.now.ID] = &poster{prices: prices}
+		b.shown[b.now.ID] = &poster{prices: pricesOf(b.now)}
 	}
 	b.mu.Unlock()
 	if err == nil {

@@ -94,7 +94,7 @@ func (p *Provider) begin(ctx context.Context, j *job) {
 	p.working.Go(func() {
 		defer stop(nil)
 		defer p.forget(j)
-		err := p.serve(jobCtx, j)
+		err := p.serve(ctx, jobCtx, j)
 		p.close(ctx, j, err)
 	})
 }

@@ -45,6 +45,7 @@ type Config struct {
 	Unpaid    int           // sealed results that one key may leave unpaid; 3 if unset
 	OfferFor  time.Duration // how long an offer holds; 60 s if unset
 	LeaseFor  time.Duration // how long a lease lasts; 120 s if unset
+	SealedFor time.Duration // how long a sealed result waits to be paid; 10 minutes if unset
 	StandDown time.Duration // longest random wait before an open plain job is done for free; 3 s if unset
 
 	// Step, if set, is told each step of a job as soon as it is durable: offered, awarded, asked, paid, started, running,
@@ -95,6 +96,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	c.Unpaid = orDefault(c.Unpaid, 3)
 	c.OfferFor = orDefault(c.OfferFor, time.Minute)
 	c.LeaseFor = orDefault(c.LeaseFor, 2*time.Minute)
+	c.SealedFor = orDefault(c.SealedFor, 10*time.Minute)
 	c.StandDown = orDefault(c.StandDown, 3*time.Second)
 	c.Name = orDefault(c.Name, "node")
 	if c.Log == nil {

@@ -44,7 +44,7 @@ func (p *Provider) sealedInvoice(ctx context.Context, j *job, amount events.Msat
 		return "", refuse(events.CodeUnavailable, "the wallet here cannot sell by a key")
 	}
 	invoice, err := sealer.SealedInvoice(ctx, wallet.InvoiceRequest{
-		Amount: amount, Description: description(j.req.ID), Until: p.Now().Add(sealedFor),
+		Amount: amount, Description: description(j.req.ID), Until: p.Now().Add(p.SealedFor),
 	}, r)
 	if err != nil {
 		return "", fmt.Errorf("sealed invoice: %w", err)

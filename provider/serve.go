@@ -14,8 +14,9 @@ import (
 )
 
 // serve does one job, from the request to the receipt. Each step first looks into the journal whether it was done
-// before a crash, and writes it there before it is said on a relay: serving a job again is how it is resumed.
-func (p *Provider) serve(ctx context.Context, j *job) error {
+// before a crash, and writes it there before it is said on a relay: serving a job again is how it is resumed. life ends
+// with the node, ctx also when the customer cancels.
+func (p *Provider) serve(life, ctx context.Context, j *job) error {
 	ctx, cancel := context.WithDeadlineCause(ctx, j.req.Deadline.Time(), errDeadline)
 	defer cancel()
 	if err := p.agree(ctx, j); err != nil {
@@ -27,7 +28,7 @@ func (p *Provider) serve(ctx context.Context, j *job) error {
 	if err := p.work(ctx, j); err != nil {
 		return p.owe(ctx, j, cause(ctx, err))
 	}
-	return p.settle(context.WithoutCancel(ctx), j)
+	return p.settle(life, j)
 }
 
 var (
@@ -39,7 +40,7 @@ var (
 
 // cause says why a step ended: what ended the context, if that did.
 func cause(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
@@ -50,7 +51,7 @@ func (p *Provider) agree(ctx context.Context, j *job) error {
 	if j.terms == nil {
 		terms, err := p.quote(ctx, j)
 		if err != nil {
-			return err
+			return p.reprice(ctx, j, err)
 		}
 		j.terms = terms
 	}
@@ -71,6 +72,30 @@ func (p *Provider) agree(ctx context.Context, j *job) error {
 	return p.awaitAward(ctx, j)
 }
 
+// reprice answers a direct job at a price that holds no more with a fresh offer, which the customer may order by.
+// Every other refusal it leaves as it is.
+func (p *Provider) reprice(ctx context.Context, j *job, why error) error {
+	var changed *refusal
+	if !errors.As(why, &changed) || changed.Code != events.CodePriceChanged {
+		return why
+	}
+	asked := *j.req
+	asked.Price = ""
+	terms, err := p.quote(ctx, &job{req: &asked, ev: j.ev})
+	if err != nil {
+		return err
+	}
+	j.terms = terms
+	if err := p.track(j); err != nil {
+		return err
+	}
+	if err := p.makeOffer(ctx, j); err != nil {
+		return err
+	}
+	p.sayNo(ctx, j, changed)
+	return p.awaitAward(ctx, j) // it cannot come, but the offer lives as long
+}
+
 // makeOffer publishes the node's offer, encrypted unless the auction is open.
 func (p *Provider) makeOffer(ctx context.Context, j *job) error {
 	if j.offer != nil {
@@ -79,7 +104,7 @@ func (p *Provider) makeOffer(ctx context.Context, j *job) error {
 	t := j.terms
 	offer := &events.Offer{
 		Head: p.head(j), Job: j.req.ID, To: j.req.Author, Amount: t.Amount, Cap: t.Cap, Model: t.Model, ETA: p.eta().Milliseconds(),
-		Until: min(events.At(p.Now().Add(p.OfferFor)), j.req.Deadline), Delivery: t.Deliver, Pay: t.Pay, Encrypted: !j.req.Bids.Open,
+		Until: min(events.At(p.Now().Add(p.OfferFor)), j.req.Deadline), Delivery: t.Deliver, Pay: t.Pay, Encrypted: j.req.Bids == nil || !j.req.Bids.Open,
 	}
 	ev, err := events.Sign(ctx, offer, p.Signer)
 	if err != nil {
@@ -163,7 +188,10 @@ func (p *Provider) checkAlone(ctx context.Context, j *job) error {
 
 // charge sees to it that the job is paid, or may be done without: then it is started, once.
 func (p *Provider) charge(ctx context.Context, j *job) error {
-	if j.result != nil {
+	if j.result != nil { // made before a crash, so it was paid for before
+		if j.terms.Pay == events.PayPrepaid {
+			j.paid = j.terms.Amount
+		}
 		return nil
 	}
 	var hash *wallet.Hash

@@ -12,12 +12,9 @@ import (
 	"infernet/wallet"
 )
 
-// sealedFor is how long a sealed result waits to be paid.
-const sealedFor = 10 * time.Minute
-
 // settle publishes the result until a relay has it, waits for the payment of a sealed one, and signs the receipt.
 func (p *Provider) settle(ctx context.Context, j *job) error {
-	ctx, cancel := p.beyond(ctx, j)
+	ctx, cancel := context.WithDeadline(ctx, j.req.Keep().Time()) // nobody can want the result after that
 	defer cancel()
 	if err := p.publish(ctx, j, j.said[j.result.ID], true); err != nil {
 		return fmt.Errorf("publish the result: %w", err)
@@ -38,12 +35,6 @@ func (p *Provider) settle(ctx context.Context, j *job) error {
 		Head: events.Head{At: events.At(p.Now()), Expires: j.req.Deadline.Add(events.KeepReceipt)},
 		Job:  j.req.ID, To: j.req.Author, Result: j.result.ID, Amount: paid,
 	}, true)
-}
-
-// beyond is a context for what must happen although the deadline or the customer has ended the job: it ends with the
-// node, or when nobody can want the result any more.
-func (p *Provider) beyond(ctx context.Context, j *job) (context.Context, context.CancelFunc) {
-	return context.WithDeadline(ctx, j.req.Keep().Time())
 }
 
 func (p *Provider) awaitSealed(ctx context.Context, j *job) (wallet.Settlement, error) {
@@ -79,7 +70,7 @@ func (p *Provider) owe(ctx context.Context, j *job, why error) error {
 	if err := p.say(ctx, j, no, true); err != nil {
 		return fmt.Errorf("%w (and the customer could not be told: %w)", why, err)
 	}
-	return fmt.Errorf("%w: %s owed back", why, j.paid.Human())
+	return fmt.Errorf("%v: %s owed back", why, j.paid.Human()) // said; not to be refused again
 }
 
 // remember keeps an event of this run at hand, as the journal does for the next.

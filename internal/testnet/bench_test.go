@@ -268,4 +268,3 @@ func q(all []time.Duration, percent int) time.Duration {
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-

@@ -56,6 +56,9 @@ func TestProviderKilledAtEveryStep(t *testing.T) {
 					if got.Text != "one two three four" || got.Paid == 0 {
 						t.Errorf("got %q for %s", got.Text, got.Paid.Human())
 					}
+					if got.Receipt != nil && got.Receipt.Amount != got.Paid {
+						t.Errorf("the receipt says %s, paid was %s", got.Receipt.Amount.Human(), got.Paid.Human())
+					}
 					have, err := w.(wallet.Balancer).Balance(ctx)
 					if err != nil || have != 100_000*events.Sat-got.Paid {
 						t.Errorf("paid %s, but %s are left, %v", got.Paid.Human(), have.Human(), err)

@@ -29,7 +29,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("INFERNET_RELAYS", "ws://127.0.0.1:1")
 			return os.Mkdir(home, 0o700)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "code": code},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "code": code, "eventually": eventually},
 	})
 }
 
@@ -68,4 +68,17 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	case exit != nil && exit.ExitCode() != want:
 		ts.Fatalf("it ended with %d", exit.ExitCode())
 	}
+}
+
+// eventually runs a command until it ends well: eventually COMMAND….
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: eventually COMMAND…")
+	}
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if ts.Exec(args[0], args[1:]...) == nil {
+			return
+		}
+	}
+	ts.Fatalf("%s did not end well in 30 s", strings.Join(args, " "))
 }

@@ -28,7 +28,10 @@ func (a *app) document(cmd *cobra.Command) {
 	if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
 		return
 	}
-	fmt.Fprintf(a.Out, "\n## %s\n\n%s.\n", cmd.CommandPath(), strings.TrimSuffix(cmd.Short, "."))
+	fmt.Fprintf(a.Out, "\n## %s\n", cmd.CommandPath())
+	if short := cmd.Short + "."; !strings.HasPrefix(cmd.Long, short) {
+		fmt.Fprintf(a.Out, "\n%s\n", short)
+	}
 	if cmd.Long != "" {
 		fmt.Fprintf(a.Out, "\n%s\n", cmd.Long)
 	}

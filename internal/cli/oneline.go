@@ -7,11 +7,12 @@ import (
 	"infernet/events"
 )
 
-// oneLine says what a message of a job says: time, step, who, id, facts.
+// oneLine says what a message of a job says: time (UTC), step, who, id, facts.
 func oneLine(m events.Message) string {
 	h := m.Signed()
 	name, facts := words(m)
-	return fmt.Sprintf("%s  %-8s by %s  %s  %s", h.At.Time().UTC().Format("15:04:05"), name, cutKey(string(h.Author)), cutKey(string(h.ID)), strings.Join(facts, "  "))
+	head := fmt.Sprintf("%s  %-8s by %s  %s", h.At.Time().UTC().Format("15:04:05"), name, cutKey(string(h.Author)), cutKey(string(h.ID)))
+	return strings.Join(append([]string{head}, facts...), "  ")
 }
 
 // words are a message's name and what it says, in short.

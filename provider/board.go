@@ -22,6 +22,8 @@ type board struct {
 	mu    sync.Mutex
 	now   *events.Announcement
 	shown map[events.ID]*poster
+
+	last map[int]events.Unix // when the node last said something of a replaceable kind; only keep uses it
 }
 
 // poster is an announcement that customers may have read.
@@ -37,7 +39,7 @@ const priceHolds = 600 * time.Second
 const announceEvery = 7 * 24 * time.Hour
 
 func newBoard(ctx context.Context, p *Provider) (*board, error) {
-	b := &board{p: p, shown: map[events.ID]*poster{}}
+	b := &board{p: p, shown: map[events.ID]*poster{}, last: map[int]events.Unix{}}
 	payee, err := p.payee(ctx)
 	if err != nil {
 		return nil, err
@@ -102,20 +104,23 @@ func (p *Provider) announcement(payee string) *events.Announcement {
 func (b *board) remember(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	old, err := b.p.Pool.Query(ctx, nostr.Filter{
-		Kinds: []int{events.KindAnnouncement}, Authors: []string{string(b.p.me)}, Tags: nostr.TagMap{"d": {b.p.Name}},
-	})
+	me := []string{string(b.p.me)}
+	old, err := b.p.Pool.Query(ctx,
+		nostr.Filter{Kinds: []int{events.KindAnnouncement}, Authors: me, Tags: nostr.TagMap{"d": {b.p.Name}}},
+		nostr.Filter{Kinds: []int{events.KindHeartbeat}, Authors: me},
+	)
 	if err != nil {
 		b.p.Log.Debug("no earlier announcement was read", "err", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, ev := range old {
+		b.last[ev.Kind] = max(b.last[ev.Kind], events.Unix(ev.CreatedAt))
 		m, err := events.Parse(ev)
 		if err != nil {
 			continue
 		}
-		if a := m.(*events.Announcement); a.Profile.Market != nil {
+		if a, ok := m.(*events.Announcement); ok && a.Profile.Market != nil {
 			b.shown[a.ID] = &poster{prices: pricesOf(a), until: b.p.Now().Add(priceHolds)}
 		}
 	}
@@ -127,6 +132,13 @@ func pricesOf(a *events.Announcement) map[string]events.Price {
 		prices[m.ID] = m.Price
 	}
 	return prices
+}
+
+// next is the time of the next event of a replaceable kind: now, and younger than the last, or relays keep that (NIP-01).
+// A node that restarts within a second would else go on as draining.
+func (b *board) next(kind int) events.Unix {
+	b.last[kind] = max(events.At(b.p.Now()), b.last[kind]+1)
+	return b.last[kind]
 }
 
 // keep shows the announcement and the heartbeat until ctx ends; then it says that the node is draining.
@@ -155,7 +167,7 @@ func (b *board) keep(ctx context.Context) {
 func (b *board) announce(ctx context.Context) {
 	p := b.p
 	b.mu.Lock()
-	b.now.Head = events.Head{At: events.At(p.Now())}
+	b.now.Head = events.Head{At: b.next(events.KindAnnouncement)}
 	ev, err := events.Sign(ctx, b.now, p.Signer)
 	if err == nil {
 		for id, old := range b.shown {
@@ -195,7 +207,7 @@ func (b *board) honour(read events.ID, model string) (events.Price, error) {
 // beat says that the node is alive, and how busy it says it is.
 func (b *board) beat(ctx context.Context, status string) {
 	p := b.p
-	now := events.At(p.Now())
+	now := b.next(events.KindHeartbeat)
 	beat := &events.Heartbeat{
 		Head: events.Head{At: now, Expires: now.Add(events.HeartbeatLife)}, Status: status, Kinds: p.kinds(),
 		Capacity: int64(p.Slots), Load: int64(p.queue.running()), Queue: int64(p.queue.waiting()),

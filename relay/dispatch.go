@@ -24,7 +24,7 @@ type subscription struct {
 	prefix  []byte // ["EVENT","id",
 
 	mu   sync.Mutex
-	sent map[string]bool // live events that went out before EOSE; nil after it
+	sent map[string]bool // events that went out before EOSE, stored or live; nil after it
 }
 
 func newIndex() *index { return &index{subs: map[string]map[*subscription]struct{}{}} }
@@ -119,15 +119,9 @@ func (x *index) match(ev *nostr.Event) (found []*subscription) {
 
 // live sends an event that has just come, unless its reader may not see it.
 func (s *subscription) live(ev *nostr.Event, raw []byte) {
-	if !s.session.maySee(ev) {
-		return
+	if s.session.maySee(ev) && s.first(ev.ID) {
+		s.session.push(s.frame(raw))
 	}
-	s.mu.Lock()
-	if s.sent != nil {
-		s.sent[ev.ID] = true
-	}
-	s.mu.Unlock()
-	s.session.push(s.frame(raw))
 }
 
 func (s *subscription) frame(raw []byte) []byte {
@@ -135,11 +129,16 @@ func (s *subscription) frame(raw []byte) []byte {
 	return append(append(append(frame, s.prefix...), raw...), ']')
 }
 
-// wasSent says whether a stored event went out live before.
-func (s *subscription) wasSent(id string) bool {
+// first says whether an event goes out for the first time: until EOSE it may be found stored and come live.
+func (s *subscription) first(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sent[id]
+	if s.sent == nil {
+		return true
+	}
+	again := s.sent[id]
+	s.sent[id] = true
+	return !again
 }
 
 func (s *subscription) stored() {

@@ -195,7 +195,7 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 	s.mu.Unlock()
 	s.r.index.add(sub)
 	for _, ev := range s.r.store.query(ctx, m.Filters, s.r.MaxLimit) {
-		if sub.wasSent(ev.ID) || !s.maySee(ev) {
+		if !s.maySee(ev) || !sub.first(ev.ID) {
 			continue
 		}
 		raw, err := json.Marshal(ev)

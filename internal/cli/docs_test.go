@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 )
-
-var update = flag.Bool("update", false, "write docs/cli.md")
 
 // TestDocs holds docs/cli.md to what the program says of itself; make docs writes it anew.
 func TestDocs(t *testing.T) {
@@ -23,11 +20,6 @@ func TestDocs(t *testing.T) {
 		t.Fatalf("infernet docs ended with %d: %s", code, &errs)
 	}
 	const path = "../../docs/cli.md"
-	if *update {
-		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	have, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -47,7 +47,8 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 				a.printID(id)
 				return nil
 			}
-			show, printed := &shower{app: a, verbose: o.verbose}, false
+			printed := false
+			show := &shower{app: a, verbose: o.verbose, plain: order.Way == consumer.Plain, poor: c.Wallet == nil}
 			got, err := c.Do(cmd.Context(), order, func(s consumer.Step) {
 				if !printed && !a.json { // the answer's object names it
 					printed = true

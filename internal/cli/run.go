@@ -43,7 +43,7 @@ func (a *app) run(cmd *cobra.Command, o *orderFlags, prompt string) error {
 		return err
 	}
 	defer done()
-	show := &shower{app: a, verbose: o.verbose}
+	show := &shower{app: a, verbose: o.verbose, plain: order.Way == consumer.Plain, poor: c.Wallet == nil}
 	got, err := c.Do(cmd.Context(), order, show.step)
 	return show.end(got, err)
 }

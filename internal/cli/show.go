@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ import (
 type shower struct {
 	*app
 	verbose  bool
+	plain    bool // plain NIP-90 knows no receipts
+	poor     bool // there is no wallet
 	streamed strings.Builder
 	broken   bool // the stream's last line was ended, for a line of the conversation
 }
@@ -54,6 +57,10 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		if w.streamed.Len() > 0 && !w.json && !w.broken {
 			fmt.Fprintln(w.Out)
 		}
+		var none *consumer.NoOffersError
+		if w.poor && errors.As(err, &none) && len(none.Near) == 0 {
+			return withHint(err, "infernet doctor   (there is no wallet: only free jobs can be bought)")
+		}
 		return err
 	}
 	if w.json {
@@ -78,7 +85,11 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 	case !w.broken:
 		fmt.Fprintln(w.Out)
 	}
-	fmt.Fprintln(w.Err, receiptLine(d))
+	line := receiptLine(d)
+	if d.Receipt == nil && d.Paid > 0 && !w.plain {
+		line += " · no receipt yet"
+	}
+	fmt.Fprintln(w.Err, line)
 	return nil
 }
 
@@ -98,9 +109,5 @@ func receiptLine(d *consumer.Delivery) string {
 	if d.Paid == 0 {
 		return strings.Join(append(line, "free"), " · ")
 	}
-	line = append(line, d.Paid.Human()+" "+d.Pay, "payment hash "+d.Hash.String())
-	if d.Receipt == nil {
-		line = append(line, "no receipt yet")
-	}
-	return strings.Join(line, " · ")
+	return strings.Join(append(line, d.Paid.Human()+" "+d.Pay, "payment hash "+d.Hash.String()), " · ")
 }

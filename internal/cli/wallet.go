@@ -1,12 +1,18 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"infernet/wallet"
 )
+
+// walletIn is how long a wallet may take to say something.
+const walletIn = 4 * time.Second
 
 func (a *app) walletCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "wallet", Short: "The wallet that jobs are paid from"}
@@ -29,7 +35,12 @@ func (a *app) walletCommand() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("%s does not say its balance", w.Describe())
 			}
-			have, err := b.Balance(cmd.Context())
+			ctx, cancel := context.WithTimeout(cmd.Context(), walletIn)
+			defer cancel()
+			have, err := b.Balance(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("%w: %s says nothing for %s", wallet.ErrUnavailable, w.Describe(), walletIn)
+			}
 			if err != nil {
 				return err
 			}

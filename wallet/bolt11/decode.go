@@ -79,6 +79,9 @@ func decode(s string) (*Invoice, error) {
 	if !seen[fieldPaymentHash] {
 		return nil, errors.New("no payment hash")
 	}
+	if !seen[fieldSecret] {
+		return nil, errors.New("no payment secret")
+	}
 	if !seen[fieldDescription] && !seen[fieldHash] {
 		return nil, errors.New("no description")
 	}
@@ -237,6 +240,9 @@ func (v *Invoice) verify(hrp string, body words, signature []byte) error {
 		var r, s btcec.ModNScalar
 		if r.SetByteSlice(signature[:32]) || s.SetByteSlice(signature[32:64]) || r.IsZero() || s.IsZero() {
 			return errors.New("the signature is out of range")
+		}
+		if s.IsOverHalfOrder() {
+			return errors.New("the signature is not canonical")
 		}
 		if !ecdsa.NewSignature(&r, &s).Verify(digest, key) {
 			return errors.New("the signature is not the payee's")

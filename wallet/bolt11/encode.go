@@ -21,14 +21,15 @@ func (v *Invoice) Encode(secret [32]byte) (string, error) {
 	if v.Amount < 0 {
 		return "", errors.New("negative amount")
 	}
+	if v.PaymentSecret == nil {
+		return "", errors.New("no payment secret")
+	}
 	body := wordsOfFixed(uint64(v.Timestamp.Unix()), timestampWords)
 	add := func(kind byte, data words) {
 		body = append(body, kind, byte(len(data)>>5), byte(len(data)&31))
 		body = append(body, data...)
 	}
-	if v.PaymentSecret != nil {
-		add(fieldSecret, wordsOf(v.PaymentSecret[:]))
-	}
+	add(fieldSecret, wordsOf(v.PaymentSecret[:]))
 	add(fieldPaymentHash, wordsOf(v.PaymentHash[:]))
 	if v.DescriptionHash != nil {
 		add(fieldHash, wordsOf(v.DescriptionHash[:]))
@@ -44,9 +45,7 @@ func (v *Invoice) Encode(secret [32]byte) (string, error) {
 	if len(v.Metadata) > 0 {
 		add(fieldMetadata, wordsOf(v.Metadata))
 	}
-	if v.PaymentSecret != nil {
-		add(fieldFeatures, featureWords(8, 14)) // var_onion_optin and payment_secret
-	}
+	add(fieldFeatures, featureWords(8, 14)) // var_onion_optin and payment_secret
 	hrp := "ln" + v.Network + formatAmount(v.Amount)
 	key, _ := btcec.PrivKeyFromBytes(secret[:])
 	compact := ecdsa.SignCompact(key, signed(hrp, body), true)

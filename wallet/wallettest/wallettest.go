@@ -1,0 +1,274 @@
+// Package wallettest holds every wallet to what package wallet promises. Begin with Run.
+package wallettest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"infernet/events"
+	"infernet/wallet"
+	"infernet/wallet/bolt11"
+)
+
+// Wallets are what the suite needs: one that is paid, one that pays, and one of a stranger, with money in the second.
+type Wallets struct {
+	Payee    wallet.Wallet
+	Payer    wallet.Wallet
+	Stranger wallet.Wallet
+	Foreign  string // an invoice that nobody here can pay, for 1 sat
+}
+
+// Run runs the suite; open opens fresh wallets for each test.
+func Run(t *testing.T, open func(t *testing.T) Wallets) {
+	for name, test := range map[string]func(*testing.T, Wallets){
+		"an invoice says what was asked":          saysWhatWasAsked,
+		"pay, and await before and after":         payAndAwait,
+		"an invoice is paid once":                 paidOnce,
+		"two calls for one invoice pay it once":   paidOnceAtOnce,
+		"an expired invoice cannot be paid":       expires,
+		"not enough money":                        notEnough,
+		"what the wallet does not know":           unknown,
+		"garbage and foreign invoices":            garbage,
+		"a stranger's invoices are nobody else's": strangers,
+		"many payments at once":                   many,
+		"a chosen preimage":                       sealed,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func invoice(t *testing.T, w wallet.Wallet, amount events.Msat) *wallet.Invoice {
+	t.Helper()
+	v, err := w.(wallet.Receiver).Invoice(within(t), wallet.InvoiceRequest{Amount: amount, Description: "infernet test", Until: time.Now().Add(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func balance(t *testing.T, w wallet.Wallet) events.Msat {
+	t.Helper()
+	b, ok := w.(wallet.Balancer)
+	if !ok {
+		t.Skip("the wallet does not say its balance")
+	}
+	have, err := b.Balance(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return have
+}
+
+func pay(t *testing.T, w wallet.Wallet, v *wallet.Invoice) wallet.Preimage {
+	t.Helper()
+	r, err := w.(wallet.Payer).Pay(within(t), v.Bolt11, 10*events.Sat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Hash() != v.Hash {
+		t.Fatal("the preimage is another invoice's")
+	}
+	return r
+}
+
+func saysWhatWasAsked(t *testing.T, w Wallets) {
+	until := time.Now().Add(90 * time.Second)
+	v, err := w.Payee.(wallet.Receiver).Invoice(within(t), wallet.InvoiceRequest{Amount: 21 * events.Sat, Description: "infernet ü", Until: until})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bolt11.Decode(v.Bolt11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Amount != 21*events.Sat || v.Amount != b.Amount || b.PaymentHash != v.Hash || !b.Describes("infernet ü") {
+		t.Errorf("the invoice says %+v", b)
+	}
+	for name, at := range map[string]time.Time{"the wallet": v.Until, "the invoice": b.Expires()} {
+		if d := at.Sub(until); d < -2*time.Second || d > 2*time.Second {
+			t.Errorf("%s says that it expires %s later than asked", name, d)
+		}
+	}
+}
+
+func payAndAwait(t *testing.T, w Wallets) {
+	before, had := balance(t, w.Payer), balance(t, w.Payee)
+	v := invoice(t, w.Payee, 5*events.Sat)
+	type outcome struct {
+		wallet.Settlement
+		error
+	}
+	early := make(chan outcome, 1)
+	go func() {
+		s, err := w.Payee.(wallet.Receiver).Await(within(t), v.Hash)
+		early <- outcome{s, err}
+	}()
+	r := pay(t, w.Payer, v)
+	for _, got := range []outcome{<-early, func() outcome {
+		s, err := w.Payee.(wallet.Receiver).Await(within(t), v.Hash)
+		return outcome{s, err}
+	}()} {
+		if got.error != nil || got.Hash != v.Hash || got.Amount != v.Amount || time.Since(got.At) > time.Minute {
+			t.Errorf("settled %+v, %v", got.Settlement, got.error)
+		}
+	}
+	sent, err := w.Payer.(wallet.Payer).Sent(within(t), v.Hash)
+	if err != nil || sent.State != wallet.Succeeded || sent.Preimage != r || sent.Amount != v.Amount {
+		t.Errorf("sent %+v, %v", sent, err)
+	}
+	if after := balance(t, w.Payer); before-after != v.Amount+sent.Fee {
+		t.Errorf("paying %s cost %s", v.Amount.Human(), (before - after).Human())
+	}
+	if has := balance(t, w.Payee); has-had != v.Amount {
+		t.Errorf("being paid %s gave %s", v.Amount.Human(), (has - had).Human())
+	}
+}
+
+func paidOnce(t *testing.T, w Wallets) {
+	v := invoice(t, w.Payee, 5*events.Sat)
+	first := pay(t, w.Payer, v)
+	before := balance(t, w.Payer)
+	again, err := w.Payer.(wallet.Payer).Pay(within(t), v.Bolt11, 0)
+	if err != nil || again != first {
+		t.Errorf("paid again: %v, %v", again, err)
+	}
+	if after := balance(t, w.Payer); after != before {
+		t.Errorf("the second time cost %s", (before - after).Human())
+	}
+	if _, err := w.Stranger.(wallet.Payer).Pay(within(t), v.Bolt11, 0); !errors.Is(err, wallet.ErrRejected) {
+		t.Errorf("somebody else paid it too: %v", err)
+	}
+}
+
+func paidOnceAtOnce(t *testing.T, w Wallets) {
+	v := invoice(t, w.Payee, 5*events.Sat)
+	before := balance(t, w.Payer)
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			if r, err := w.Payer.(wallet.Payer).Pay(within(t), v.Bolt11, 0); err != nil || r.Hash() != v.Hash {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	wait.Wait()
+	if after := balance(t, w.Payer); before-after != v.Amount {
+		t.Errorf("four calls cost %s", (before - after).Human())
+	}
+}
+
+func expires(t *testing.T, w Wallets) {
+	v, err := w.Payee.(wallet.Receiver).Invoice(within(t), wallet.InvoiceRequest{Amount: events.Sat, Description: "short", Until: time.Now().Add(time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Payee.(wallet.Receiver).Await(within(t), v.Hash); !errors.Is(err, wallet.ErrExpired) {
+		t.Errorf("awaited: %v", err)
+	}
+	before := balance(t, w.Payer)
+	if _, err := w.Payer.(wallet.Payer).Pay(within(t), v.Bolt11, 0); !errors.Is(err, wallet.ErrRejected) && !errors.Is(err, wallet.ErrExpired) {
+		t.Errorf("paid: %v", err)
+	}
+	if after := balance(t, w.Payer); after != before {
+		t.Errorf("it cost %s", (before - after).Human())
+	}
+}
+
+func notEnough(t *testing.T, w Wallets) {
+	have := balance(t, w.Payer)
+	v := invoice(t, w.Payee, have.CeilSat()+events.Sat)
+	if _, err := w.Payer.(wallet.Payer).Pay(within(t), v.Bolt11, 0); !errors.Is(err, wallet.ErrInsufficient) {
+		t.Errorf("got %v", err)
+	}
+	if after := balance(t, w.Payer); after != have {
+		t.Errorf("it cost %s", (have - after).Human())
+	}
+}
+
+func unknown(t *testing.T, w Wallets) {
+	hash := wallet.NewPreimage().Hash()
+	if _, err := w.Payee.(wallet.Receiver).Await(within(t), hash); !errors.Is(err, wallet.ErrNotFound) {
+		t.Errorf("awaited: %v", err)
+	}
+	if _, err := w.Payer.(wallet.Payer).Sent(within(t), hash); !errors.Is(err, wallet.ErrNotFound) {
+		t.Errorf("sent: %v", err)
+	}
+	v := invoice(t, w.Payee, events.Sat)
+	if _, err := w.Payer.(wallet.Payer).Sent(within(t), v.Hash); !errors.Is(err, wallet.ErrNotFound) {
+		t.Errorf("not paid yet: %v", err)
+	}
+}
+
+func garbage(t *testing.T, w Wallets) {
+	before := balance(t, w.Payer)
+	for _, raw := range []string{"", "lnbcrt1garbage", w.Foreign} {
+		if _, err := w.Payer.(wallet.Payer).Pay(within(t), raw, 0); !errors.Is(err, wallet.ErrRejected) {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+	if after := balance(t, w.Payer); after != before {
+		t.Errorf("it cost %s", (before - after).Human())
+	}
+}
+
+func strangers(t *testing.T, w Wallets) {
+	v := invoice(t, w.Payee, events.Sat)
+	pay(t, w.Payer, v)
+	if _, err := w.Stranger.(wallet.Receiver).Await(within(t), v.Hash); !errors.Is(err, wallet.ErrNotFound) {
+		t.Errorf("awaited: %v", err)
+	}
+	if _, err := w.Stranger.(wallet.Payer).Sent(within(t), v.Hash); !errors.Is(err, wallet.ErrNotFound) {
+		t.Errorf("sent: %v", err)
+	}
+}
+
+func many(t *testing.T, w Wallets) {
+	const n = 50
+	before, had := balance(t, w.Payer), balance(t, w.Payee)
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() {
+			v := invoice(t, w.Payee, events.Msat(1+i)*events.Sat)
+			pay(t, w.Payer, v)
+			if _, err := w.Payee.(wallet.Receiver).Await(within(t), v.Hash); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	const sum = n * (n + 1) / 2 * events.Sat
+	if cost, got := before-balance(t, w.Payer), balance(t, w.Payee)-had; cost != sum || got != sum {
+		t.Errorf("%s were sent and %s came, not %s", cost.Human(), got.Human(), sum.Human())
+	}
+}
+
+func sealed(t *testing.T, w Wallets) {
+	s, ok := w.Payee.(wallet.Sealer)
+	if !ok {
+		t.Skip("the wallet draws its preimages itself")
+	}
+	r := wallet.NewPreimage()
+	ask := wallet.InvoiceRequest{Amount: events.Sat, Description: "sealed", Until: time.Now().Add(time.Minute)}
+	v, err := s.SealedInvoice(within(t), ask, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Hash != r.Hash() {
+		t.Fatal("the invoice has another hash")
+	}
+	if _, err := s.SealedInvoice(within(t), ask, r); err == nil {
+		t.Error("a second invoice was made for one preimage")
+	}
+	if got := pay(t, w.Payer, v); got != r {
+		t.Error("paying reveals another preimage")
+	}
+}

@@ -90,9 +90,13 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 
 // listen subscribes to all that is said about the job.
 func (j *job) listen(ctx context.Context) {
-	j.sub = j.c.Pool.Subscribe(ctx, nostr.Filter{
+	j.sub = j.c.Pool.Subscribe(ctx, j.filter())
+}
+
+func (j *job) filter() nostr.Filter {
+	return nostr.Filter{
 		Kinds: []int{events.KindFeedback, events.KindChunk, j.req.Kind + 1000}, Tags: nostr.TagMap{"e": {string(j.req.ID)}},
-	})
+	}
 }
 
 // build makes the request out of the order.

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,7 +134,7 @@ func (c *Consumer) Submit(ctx context.Context, o Order) (events.ID, error) {
 }
 
 // Look says where a job of the ledger stands, from the ledger and the relays, and all that was said about it, in the
-// order of their times.
+// order of their times and, within a second, of a job's life.
 func (c *Consumer) Look(ctx context.Context, id events.ID) (*events.Job, []events.Message, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -141,18 +142,12 @@ func (c *Consumer) Look(ctx context.Context, id events.ID) (*events.Job, []event
 	if err != nil {
 		return nil, nil, fmt.Errorf("job %s: %w", id, err)
 	}
-	for {
-		select {
-		case ev, ok := <-j.sub.Events:
-			if ok {
-				j.hear(ctx, ev)
-				continue
-			}
-		case <-j.sub.EOSE:
-		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
-		}
-		break
+	found, err := c.Pool.Query(ctx, j.filter())
+	if err != nil {
+		return nil, nil, fmt.Errorf("job %s: ask the relays: %w", id, err)
+	}
+	for _, ev := range found {
+		j.hear(ctx, ev)
 	}
 	seen := map[events.ID]bool{}
 	j.said = slices.DeleteFunc(j.said, func(m events.Message) bool {
@@ -160,8 +155,27 @@ func (c *Consumer) Look(ctx context.Context, id events.ID) (*events.Job, []event
 		seen[m.Signed().ID] = true
 		return again
 	})
-	slices.SortStableFunc(j.said, func(a, b events.Message) int { return int(a.Signed().At - b.Signed().At) })
+	slices.SortStableFunc(j.said, func(a, b events.Message) int {
+		return cmp.Or(cmp.Compare(a.Signed().At, b.Signed().At), cmp.Compare(stage(a), stage(b)))
+	})
 	return j.fold(), j.said, nil
+}
+
+// stage is where in a job's life a message has its place.
+func stage(m events.Message) int {
+	switch m.(type) {
+	case *events.Offer:
+		return 0
+	case *events.Award:
+		return 1
+	case *events.Invoice:
+		return 2
+	case *events.Running:
+		return 3
+	case *events.Result, *events.Refusal:
+		return 4
+	}
+	return 5
 }
 
 // Cancel tells the market that a job of the ledger is not wanted any more.

@@ -13,13 +13,16 @@ const answerIn = 15 * time.Second
 // award tells the chosen node, in an auction. Elsewhere the request itself, or the payment, is the award.
 func (j *job) award(ctx context.Context) error {
 	j.payee = j.c.payeeOf(ctx, j.node)
-	if j.offer == nil || j.req.Bids == nil || j.offer.Plain || j.awarded() {
+	if j.offer != nil && j.offer.Plain {
+		return j.c.Ledger.Keep(j.req.ID, j.offers[j.offer.ID])
+	}
+	if j.offer == nil || j.req.Bids == nil || j.awarded() {
 		return nil
 	}
 	return j.say(ctx, &events.Award{
 		Head: events.Head{At: events.At(j.c.Now()), Expires: j.req.Keep()}, Job: j.req.ID, Offer: j.offer.ID, Node: j.node,
 		Amount: j.offer.Amount, Until: min(events.At(j.c.Now().Add(j.c.AnswerIn)), j.req.Deadline),
-	})
+	}, j.offers[j.offer.ID])
 }
 
 // awarded says whether an award went out before a crash: a job is awarded once.
@@ -73,7 +76,7 @@ func again(code string) bool {
 // order takes up a runner-up's offer: a new encrypted job of the same key to that one node. The first job was awarded
 // once and stays so.
 func (c *Consumer) order(ctx context.Context, old *job, offer *events.Offer) (*job, error) {
-	j := &job{c: c, order: old.order, signer: old.signer, watch: old.watch, began: old.began, offer: offer, node: offer.Author}
+	j := &job{c: c, order: old.order, signer: old.signer, watch: old.watch, began: old.began, offer: offer, node: offer.Author, offers: old.offers}
 	for _, o := range old.rest {
 		if o.Author != offer.Author {
 			j.rest = append(j.rest, o)

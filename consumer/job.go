@@ -77,7 +77,11 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 		return err
 	}
 	facts := map[string][]byte{"order": body, "key": secret}
-	if err := j.c.Ledger.Take(j.req.ID, ledger.Customer, facts, ev); err != nil {
+	kept := []*nostr.Event{ev}
+	if j.offer != nil { // an order: what it takes up belongs to it
+		kept = append(kept, j.offers[j.offer.ID])
+	}
+	if err := j.c.Ledger.Take(j.req.ID, ledger.Customer, facts, kept...); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	j.c.Step(j.req.ID, "submitted")
@@ -212,9 +216,10 @@ func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
 			j.keep(ev)
 		}
 	case *events.Offer:
-		if m.Plain {
-			j.keep(ev)
+		if j.offers == nil {
+			j.offers = map[events.ID]*nostr.Event{}
 		}
+		j.offers[m.ID] = ev
 	}
 	return m
 }
@@ -250,13 +255,13 @@ func (j *job) tell(s Step) {
 // fold says where the job stands, as far as this consumer has heard.
 func (j *job) fold() *events.Job { return events.Fold(j.req, j.said, j.c.Now()) }
 
-// say signs one of the customer's own messages, keeps it, and publishes it.
-func (j *job) say(ctx context.Context, m events.Message) error {
+// say signs one of the customer's own messages, keeps it with what it relies on, and publishes it.
+func (j *job) say(ctx context.Context, m events.Message, relies ...*nostr.Event) error {
 	ev, err := events.Sign(ctx, m, j.signer)
 	if err != nil {
 		return err
 	}
-	if err := j.c.Ledger.Keep(j.req.ID, ev); err != nil {
+	if err := j.c.Ledger.Keep(j.req.ID, append(relies, ev)...); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	j.said = append(j.said, m)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/nbd-wtf/go-nostr"
+
 	"infernet/events"
 	"infernet/internal/ledger"
 	"infernet/wallet"
@@ -32,7 +34,7 @@ func (c *Consumer) Resume(ctx context.Context, id events.ID, watch func(Step)) (
 
 // recall rebuilds a job from the ledger and what the relays still have of it.
 func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (*job, error) {
-	j := &job{c: c, signer: c.Signer, watch: watch}
+	j := &job{c: c, signer: c.Signer, watch: watch, offers: map[events.ID]*nostr.Event{}}
 	order, ok, err := c.Ledger.Value(id, "order")
 	if err != nil || !ok {
 		return nil, errors.Join(errors.New("it is not in the ledger"), err)
@@ -66,8 +68,11 @@ func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (
 			continue
 		}
 		j.said = append(j.said, m)
-		if award, ok := m.(*events.Award); ok {
-			j.node = award.Node
+		switch m := m.(type) {
+		case *events.Award:
+			j.node = m.Node
+		case *events.Offer:
+			j.offers[m.ID] = ev
 		}
 	}
 	if j.req == nil {

@@ -66,12 +66,12 @@ func TestNobodyOffers(t *testing.T) {
 	n := Start(t)
 	n.Provider("node", "echo:?model=smol-135m", nil)
 	buyer := n.Buyer("buyer")
-	_, err := buyer.Do(ctx, Text("hi", func(o *consumer.Order) { o.Params = events.Params{param("model", "smoll-135m")} }), nil)
+	_, err := buyer.Do(ctx, Text("hi", func(o *consumer.Order) { o.Window, o.Params = time.Second, events.Params{param("model", "smoll-135m")} }), nil)
 	var none *consumer.NoOffersError
 	if !errors.As(err, &none) || len(none.Near) != 1 || none.Near[0] != "smol-135m" {
 		t.Errorf("unknown model: %v", err)
 	}
-	_, err = buyer.Do(ctx, Text("hi", func(o *consumer.Order) { o.MaxCost = events.Sat }), nil)
+	_, err = buyer.Do(ctx, Text("hi", func(o *consumer.Order) { o.Window, o.MaxCost = time.Second, events.Sat }), nil)
 	if !errors.As(err, &none) {
 		t.Errorf("bid too low: %v", err)
 	}

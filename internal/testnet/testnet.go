@@ -199,7 +199,7 @@ func Log(t testing.TB) *slog.Logger {
 func Text(prompt string, change func(*consumer.Order)) consumer.Order {
 	o := consumer.Order{
 		Kind: events.KindText, Inputs: []events.Input{{Value: prompt, Type: "text"}}, MaxCost: 100 * events.Sat, First: true,
-		Life: time.Minute,
+		Window: 20 * time.Second, Life: time.Minute, // a busy machine may take its time; First ends the window
 	}
 	if change != nil {
 		change(&o)

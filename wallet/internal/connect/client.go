@@ -133,7 +133,10 @@ func (c *Client) received(t *nip47.Transaction) {
 
 // answerIn is how long a payment waits for its answer. Requests that move nothing are asked again, a little later each
 // time: a relay does not keep what nobody heard.
-const answerIn = 10 * time.Second
+const answerIn = 4 * time.Second
+
+// clockSkew is how far the wallet's clock may be behind ours: its requests must not look expired.
+const clockSkew = time.Minute
 
 var askAgain = []time.Duration{1500 * time.Millisecond, 3 * time.Second, answerIn}
 
@@ -164,7 +167,7 @@ func (c *Client) call(ctx context.Context, within time.Duration, method string, 
 	ev := &nostr.Event{
 		Kind: nip47.KindRequest, CreatedAt: nostr.Now(), Content: cipher,
 		Tags: nostr.Tags{
-			{"p", string(c.wallet)}, {"encryption", nip47.Encryption}, {"expiration", fmt.Sprint(time.Now().Add(within).Unix() + 1)},
+			{"p", string(c.wallet)}, {"encryption", nip47.Encryption}, {"expiration", fmt.Sprint(time.Now().Add(within+clockSkew).Unix())},
 			{"n", nostr.GeneratePrivateKey()[:8]}, // two equal requests in one second are two
 		},
 	}

@@ -26,11 +26,12 @@ type job struct {
 	began  time.Time    // when the customer asked, for the first of several tries
 	asked  time.Time    // when this request was published
 
-	said  []events.Message // all that was heard, for Fold
-	node  events.PubKey    // the chosen one
-	offer *events.Offer    // nil in a direct job
-	rest  []*events.Offer  // the runners-up
-	payee chan string      // the chosen node's Lightning key, as it announced it
+	said   []events.Message           // all that was heard, for Fold
+	node   events.PubKey              // the chosen one
+	offer  *events.Offer              // nil in a direct job
+	rest   []*events.Offer            // the runners-up
+	offers map[events.ID]*nostr.Event // as they were signed
+	payee  chan string                // the chosen node's Lightning key, as it announced it
 
 	committed bool
 	hash      wallet.Hash

@@ -167,7 +167,7 @@ func (c *Client) call(ctx context.Context, within time.Duration, method string, 
 	ev := &nostr.Event{
 		Kind: nip47.KindRequest, CreatedAt: nostr.Now(), Content: cipher,
 		Tags: nostr.Tags{
-			{"p", string(c.wallet)}, {"encryption", nip47.Encryption}, {"expiration", fmt.Sprint(time.Now().Add(within+clockSkew).Unix())},
+			{"p", string(c.wallet)}, {"encryption", nip47.Encryption}, {"expiration", fmt.Sprint(time.Now().Add(within + clockSkew).Unix())},
 			{"n", nostr.GeneratePrivateKey()[:8]}, // two equal requests in one second are two
 		},
 	}

@@ -193,6 +193,9 @@ func (j *job) next(ctx context.Context, until time.Time) (events.Message, error)
 	}
 }
 
+// maxSaid is how much a customer listens to: after that, only to the chosen node.
+const maxSaid = 512
+
 // hear opens what was said, and keeps it if it is the market's.
 func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
 	m, err := events.Open(ctx, ev, j.signer)
@@ -205,6 +208,9 @@ func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
 	}
 	if chunk, ok := m.(*events.Chunk); ok {
 		j.chunk(chunk)
+		return nil
+	}
+	if len(j.said) >= maxSaid && m.Signed().Author != j.node {
 		return nil
 	}
 	j.said = append(j.said, m)

@@ -214,10 +214,16 @@ func (p *Provider) ways(amount events.Msat) []string {
 	return slices.DeleteFunc(slices.Clone(p.Pay), func(way string) bool { return !slices.Contains(all, way) })
 }
 
+// maxJobs is how many jobs a node has open at once, offers that wait for their award among them.
+const maxJobs = 1000
+
 // room says whether one more job fits.
 func (p *Provider) room(req *events.Request) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.jobs) > maxJobs {
+		return refuse(events.CodeUnavailable, "%d jobs are open already", maxJobs)
+	}
 	if p.perKey[req.Author] > p.PerKey {
 		return refuse(events.CodeRateLimited, "%d jobs of one key at once, no more", p.PerKey)
 	}

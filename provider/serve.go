@@ -22,11 +22,14 @@ func (p *Provider) serve(life, ctx context.Context, j *job) error {
 	if err := p.agree(ctx, j); err != nil {
 		return cause(ctx, err)
 	}
-	if err := p.charge(ctx, j); err != nil {
-		return cause(ctx, err)
+	if err := p.charge(life, j); err != nil {
+		return cause(life, err)
+	}
+	if ctx.Err() != nil && j.result == nil && life.Err() == nil {
+		return p.owe(life, j, refuse(events.CodeExpired, "%v before the work began", context.Cause(ctx)))
 	}
 	if err := p.work(ctx, j); err != nil {
-		return p.owe(ctx, j, cause(ctx, err))
+		return p.owe(life, j, cause(ctx, err))
 	}
 	return p.settle(life, j)
 }
@@ -186,7 +189,8 @@ func (p *Provider) checkAlone(ctx context.Context, j *job) error {
 	return nil
 }
 
-// charge sees to it that the job is paid, or may be done without: then it is started, once.
+// charge sees to it that the job is paid, or may be done without: then it is started, once. It does not stop for a
+// cancellation or the deadline: an invoice that is out may still be paid, and what is paid is worked for or owed back.
 func (p *Provider) charge(ctx context.Context, j *job) error {
 	if j.result != nil { // made before a crash, so it was paid for before
 		if j.terms.Pay == events.PayPrepaid {

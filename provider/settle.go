@@ -17,7 +17,10 @@ func (p *Provider) settle(ctx context.Context, j *job) error {
 	ctx, cancel := context.WithDeadline(ctx, j.req.Keep().Time()) // nobody can want the result after that
 	defer cancel()
 	if err := p.publish(ctx, j, j.said[j.result.ID], true); err != nil {
-		return fmt.Errorf("publish the result: %w", err)
+		if ctx.Err() != nil {
+			return err
+		}
+		return p.owe(ctx, j, refuse(events.CodeUnavailable, "no relay takes the result: %v", err))
 	}
 	p.Step(j.req.ID, "delivered")
 	if !j.req.Profile {
@@ -45,6 +48,9 @@ func (p *Provider) awaitSealed(ctx context.Context, j *job) (wallet.Settlement, 
 	settled, err := p.Wallet.Await(ctx, r.Hash())
 	if errors.Is(err, wallet.ErrExpired) {
 		p.mu.Lock()
+		if len(p.unpaid) >= maxUnpaid {
+			clear(p.unpaid)
+		}
 		p.unpaid[j.req.Author]++
 		p.mu.Unlock()
 		return settled, errUnpaid
@@ -52,10 +58,14 @@ func (p *Provider) awaitSealed(ctx context.Context, j *job) (wallet.Settlement, 
 	return settled, err
 }
 
+// maxUnpaid is how many keys that did not pay are remembered before all are forgiven.
+const maxUnpaid = 10_000
+
 // owe ends a job that was paid for and could not be done. What failed by the node's own fault is owed back, in words
-// that the node signs; a customer that cancelled pays for what was begun.
+// that the node signs; a customer that cancelled pays for what was begun. ctx ends with the node: then the job goes on
+// after its next start.
 func (p *Provider) owe(ctx context.Context, j *job, why error) error {
-	if errors.Is(why, errCancelled) || errors.Is(why, context.Canceled) {
+	if errors.Is(why, errCancelled) || ctx.Err() != nil {
 		return why
 	}
 	var refused *refusal
@@ -65,7 +75,7 @@ func (p *Provider) owe(ctx context.Context, j *job, why error) error {
 	no := &events.Refusal{
 		Head: p.head(j), Job: j.req.ID, To: j.req.Author, Code: refused.Code, Text: refused.Text, Owed: j.paid, Encrypted: j.req.Encrypted,
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if err := p.say(ctx, j, no, true); err != nil {
 		return fmt.Errorf("%w (and the customer could not be told: %w)", why, err)

@@ -55,6 +55,7 @@ type Relay struct {
 	index    *index
 	jobs     *jobs
 	listener net.Listener
+	saving   chan struct{} // events on their way to the disk
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -65,7 +66,7 @@ type Relay struct {
 // Open opens the store, and the listener if there is to be one.
 func Open(_ context.Context, c Config) (*Relay, error) {
 	c = withDefaults(c)
-	r := &Relay{Config: c, index: newIndex(), sessions: map[*session]struct{}{}}
+	r := &Relay{Config: c, index: newIndex(), sessions: map[*session]struct{}{}, saving: make(chan struct{}, maxSaving)}
 	var err error
 	if c.Listen != "" {
 		if r.listener, err = net.Listen("tcp", c.Listen); err != nil {
@@ -85,6 +86,9 @@ func Open(_ context.Context, c Config) (*Relay, error) {
 	r.khatru = r.hooks()
 	return r, nil
 }
+
+// maxSaving is how many events are written at once; Badger puts them into one sync.
+const maxSaving = 256
 
 func withDefaults(c Config) Config {
 	set(&c.MaxSubs, 64)
@@ -227,7 +231,9 @@ func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done func(
 		r.jobs.note(ev)
 		r.index.dispatch(ev, raw)
 	}
+	r.saving <- struct{}{} // a connection that publishes faster than the disk writes is read more slowly
 	r.active.Go(func() {
+		defer func() { <-r.saving }()
 		defer r.store.end(ev)
 		if _, err := r.khatru.AddEvent(admitted(ctx), ev); err != nil {
 			done(false, err.Error())

@@ -186,3 +186,53 @@ func TestShutdownIsQuick(t *testing.T) {
 		t.Fatal("the node waits for a payment that does not come")
 	}
 }
+
+// TestPaidAfterItWasCancelledIsOwedBack pays an invoice of a job that the customer has cancelled meanwhile.
+func TestPaidAfterItWasCancelledIsOwedBack(t *testing.T) {
+	n := Start(t)
+	node := n.Provider("node", "echo:", nil)
+	w := n.Wallet("buyer")
+	keys := events.GenerateKeys()
+	p := n.Pool(ctx, keys)
+	now := events.At(Now())
+	h := events.Head{At: now, Expires: now.Add(events.KeepJob)}
+	bid := 100 * events.Sat
+	ev, err := events.Sign(ctx, &events.Request{
+		Head: h, Kind: events.KindText, Profile: true, Deadline: now + 60, Bid: &bid, To: []events.PubKey{node.Key}, Encrypted: true,
+		Inputs: []events.Input{{Value: "one two three", Type: "text"}},
+	}, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := p.Subscribe(ctx, nostr.Filter{Kinds: []int{events.KindFeedback, events.KindText + 1000}, Tags: nostr.TagMap{"e": {ev.ID}}})
+	if err := p.Publish(ctx, ev); err != nil {
+		t.Fatal(err)
+	}
+	for timeout := time.After(20 * time.Second); ; {
+		select {
+		case said := <-sub.Events:
+			m, err := events.Open(ctx, said, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch m := m.(type) {
+			case *events.Invoice:
+				if _, err := p.Say(ctx, &events.Cancel{Head: h, Job: events.ID(ev.ID), Kind: events.KindText, Node: node.Key}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.(wallet.Payer).Pay(ctx, m.Bolt11, 0); err != nil {
+					t.Fatal(err)
+				}
+			case *events.Refusal:
+				if m.Owed != 32*events.Sat {
+					t.Errorf("refused with %v, %s owed", m, m.Owed.Human())
+				}
+				return
+			case *events.Result:
+				return // the work had begun before the cancellation was heard: it was delivered
+			}
+		case <-timeout:
+			t.Fatal("the money is gone without a word")
+		}
+	}
+}

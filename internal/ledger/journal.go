@@ -24,7 +24,7 @@ const (
 // Take writes down that a job is taken on, in one commit: its first events, and facts that belong to it. From now on it
 // is unfinished.
 func (l *Ledger) Take(job events.ID, role Role, facts map[string][]byte, evs ...*nostr.Event) error {
-	return l.write(func(tx *sql.Tx) error {
+	return l.db.Write(func(tx *sql.Tx) error {
 		for name, value := range facts {
 			if _, err := put(tx, job, name, value); err != nil {
 				return err
@@ -40,7 +40,7 @@ func (l *Ledger) Take(job events.ID, role Role, facts map[string][]byte, evs ...
 
 // Keep writes signed events of a job into the journal. An event that is there already stays as it is.
 func (l *Ledger) Keep(job events.ID, evs ...*nostr.Event) error {
-	return l.write(func(tx *sql.Tx) error { return keep(tx, job, evs) })
+	return l.db.Write(func(tx *sql.Tx) error { return keep(tx, job, evs) })
 }
 
 func keep(tx *sql.Tx, job events.ID, evs []*nostr.Event) error {
@@ -80,7 +80,7 @@ func (l *Ledger) Events(job events.ID) ([]*nostr.Event, error) {
 
 // Put keeps a fact or secret of a job: the first write wins, and what is kept is returned.
 func (l *Ledger) Put(job events.ID, name string, value []byte) (kept []byte, err error) {
-	err = l.write(func(tx *sql.Tx) error {
+	err = l.db.Write(func(tx *sql.Tx) error {
 		kept, err = put(tx, job, name, value)
 		return err
 	})
@@ -110,7 +110,7 @@ func (l *Ledger) Value(job events.ID, name string) (value []byte, ok bool, err e
 
 // Finish writes down how a job ended: it is not resumed any more.
 func (l *Ledger) Finish(job events.ID, end string) error {
-	return l.write(func(tx *sql.Tx) error {
+	return l.db.Write(func(tx *sql.Tx) error {
 		_, err := tx.Exec("update jobs set end = ? where job = ? and end is null", end, string(job))
 		return err
 	})

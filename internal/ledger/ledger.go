@@ -6,21 +6,17 @@
 package ledger
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"infernet/internal/durable"
 )
 
 // Ledger is an open ledger. Its methods may be called at the same time.
 type Ledger struct {
-	db *sql.DB
+	db *durable.DB
 }
 
 const schema = `
@@ -51,16 +47,7 @@ func Open(path string) (*Ledger, error) {
 }
 
 func open(path string) (*Ledger, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	f.Close()
-	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)"}, "_txlock": {"immediate"}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode())
+	db, err := durable.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -84,18 +71,6 @@ func open(path string) (*Ledger, error) {
 
 // Close closes the ledger.
 func (l *Ledger) Close() error { return l.db.Close() }
-
-// write runs f in one durable commit: when write returns nil, it is on the disk.
-func (l *Ledger) write(f func(tx *sql.Tx) error) error {
-	tx, err := l.db.BeginTx(context.Background(), nil) // a money fact is not given up half-way
-	if err != nil {
-		return err
-	}
-	if err := f(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
-}
 
 // once inserts a row that may exist once, and says whether this call did.
 func once(tx *sql.Tx, query string, args ...any) (first bool, err error) {

@@ -1,23 +1,18 @@
 package play
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"infernet/events"
+	"infernet/internal/durable"
 	"infernet/nips/nip47"
 	"infernet/wallet"
 )
 
 // book is the service's ledger: double entry, so that all balances together with the mint's are always zero.
-type book struct{ db *sql.DB }
+type book struct{ db *durable.DB }
 
 // mint is the account that new money comes from.
 const mint = "mint"
@@ -31,16 +26,7 @@ create table if not exists invoices (hash text primary key, preimage text not nu
 `
 
 func openBook(path string) (*book, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	f.Close()
-	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(wal)", "synchronous(full)"}, "_txlock": {"immediate"}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode())
+	db, err := durable.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -52,18 +38,6 @@ func openBook(path string) (*book, error) {
 }
 
 func (b *book) close() error { return b.db.Close() }
-
-// write runs f in one durable commit.
-func (b *book) write(f func(tx *sql.Tx) error) error {
-	tx, err := b.db.BeginTx(context.Background(), nil) // money is not moved half-way
-	if err != nil {
-		return err
-	}
-	if err := f(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
-}
 
 // invoice is one invoice of the service, and its payment.
 type invoice struct {
@@ -92,7 +66,7 @@ func (v *invoice) transaction(way string) nip47.Transaction {
 
 // add writes an invoice down. A request that is repeated gets the invoice that it got before.
 func (b *book) add(request events.ID, v *invoice) (stored *invoice, err error) {
-	err = b.write(func(tx *sql.Tx) error {
+	err = b.db.Write(func(tx *sql.Tx) error {
 		stored, err = scan(tx.QueryRow(selectInvoice+" where request = ?", string(request)))
 		if stored != nil || err != nil {
 			return err
@@ -114,7 +88,7 @@ func (b *book) add(request events.ID, v *invoice) (stored *invoice, err error) {
 
 // pay moves the money of an invoice, once. first is false if this account had paid it before.
 func (b *book) pay(request events.ID, payer events.PubKey, hash wallet.Hash, text string, opening events.Msat, now int64) (v *invoice, first bool, err error) {
-	err = b.write(func(tx *sql.Tx) error {
+	err = b.db.Write(func(tx *sql.Tx) error {
 		if v, err = scan(tx.QueryRow(selectInvoice+" where hash = ?", hash.String())); err != nil {
 			return err
 		}
@@ -182,7 +156,7 @@ func (b *book) balance(account events.PubKey, opening events.Msat) (have events.
 	if !errors.Is(err, sql.ErrNoRows) {
 		return have, err
 	}
-	err = b.write(func(tx *sql.Tx) (err error) {
+	err = b.db.Write(func(tx *sql.Tx) (err error) {
 		have, err = open(tx, account, opening)
 		return err
 	})

@@ -52,7 +52,7 @@ func TestStreamCutAnywhere(t *testing.T) {
 
 func TestUnknownNamesThoseNear(t *testing.T) {
 	have := []engine.Model{{ID: "llama-3.1-8b"}, {ID: "qwen3-8b"}, {ID: "qwen3-14b"}, {ID: "mistral"}, {ID: "gemma"}}
-	for asked, want := range map[string]string{"qwen": "qwen3-14b, qwen3-8b", "mistrel": "near it: mistral,", "llama-3.2-8b": "near it: llama-3.1-8b,"} {
+	for asked, want := range map[string]string{"qwen": "qwen3-14b, qwen3-8b", "mistrel": "near it: mistral", "llama-3.2-8b": "near it: llama-3.1-8b"} {
 		if err := Unknown(asked, have); !errors.Is(err, engine.ErrUnknownModel) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", asked, err, want)
 		}

@@ -136,12 +136,16 @@ func (r *Relay) hooks() *khatru.Relay {
 	return k
 }
 
-// URL is where the relay listens, ws://…
+// URL is where this machine reaches the relay, ws://…
 func (r *Relay) URL() string {
 	if r.listener == nil {
 		return r.ServiceURL
 	}
-	return "ws://" + r.listener.Addr().String()
+	at := r.listener.Addr().(*net.TCPAddr)
+	if at.IP.IsUnspecified() { // every address of the machine: this one, too
+		return fmt.Sprintf("ws://127.0.0.1:%d", at.Port)
+	}
+	return "ws://" + at.String()
 }
 
 // Handler serves WebSocket connections and, to those who ask for application/nostr+json, the relay's facts (NIP-11).

@@ -527,6 +527,14 @@ func TestShutdownKeepsWhatWasPromised(t *testing.T) {
 	}
 }
 
+func TestURLOfAllAddressesIsThisMachines(t *testing.T) {
+	r := start(t, func(c *Config) { c.Listen = "0.0.0.0:0" })
+	if !strings.HasPrefix(r.URL(), "ws://127.0.0.1:") || events.CheckRelay(r.URL()) != nil {
+		t.Errorf("URL %s", r.URL())
+	}
+	dial(t, r)
+}
+
 func TestPortInUse(t *testing.T) {
 	r := start(t, nil)
 	_, err := Open(ctx, Config{Listen: strings.TrimPrefix(r.URL(), "ws://")})

@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"errors"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -50,7 +51,7 @@ func (n *Net) Rogue(name, payee string, answer func(r *Rogue, m events.Message))
 // Say signs and publishes a message.
 func (r *Rogue) Say(m events.Message) {
 	r.net.T.Helper()
-	if _, err := r.Pool.Say(r.ctx, m); err != nil && r.ctx.Err() == nil {
+	if _, err := r.Pool.Say(r.ctx, m); err != nil && r.ctx.Err() == nil && !errors.Is(err, pool.ErrClosed) {
 		r.net.T.Errorf("rogue: %v", err)
 	}
 }

@@ -263,10 +263,17 @@ func (p *Provider) again(ctx context.Context, j *job, id events.ID) error {
 	return p.publish(ctx, j, ev, false)
 }
 
-// refuseUnknownAward answers an award of an offer that this node does not know any more.
+// refuseUnknownAward answers an award of an offer that this node does not know, or that holds no more. An award that was
+// taken is in the journal and is not answered again.
 func (p *Provider) refuseUnknownAward(ctx context.Context, m *events.Award) {
-	if kept, err := p.Ledger.Events(m.Job); err != nil || len(kept) > 0 || events.At(p.Now()) > m.Until {
-		return // answered before, or too old to matter
+	kept, err := p.Ledger.Events(m.Job)
+	if err != nil || events.At(p.Now()) > m.Until {
+		return
+	}
+	for _, ev := range kept {
+		if ev.Kind == events.KindFeedback && ev.PubKey == string(m.Author) {
+			return
+		}
 	}
 	req := &events.Request{Head: events.Head{ID: m.Job, Author: m.Author}, Deadline: m.Until}
 	p.sayNo(ctx, &job{req: req, award: m}, refuse(events.CodeExpired, "there is no offer %s here", m.Offer))

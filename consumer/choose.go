@@ -99,23 +99,45 @@ func (j *job) noOffers(ctx context.Context) error {
 		}
 	}
 	nodes, err := j.c.Nodes(ctx)
-	if err != nil || e.Model == "" {
+	if err != nil {
 		return e
 	}
 	var models []string
+	runs := false
 	for _, n := range nodes {
-		if n.Model(e.Model) != nil {
-			return e // it is run, but nobody offered
-		}
-		for _, m := range n.Models {
-			if !slices.Contains(models, m) {
-				models = append(models, m)
+		for _, m := range n.Profile.Market.Models {
+			if !n.Alive(j.c.Now()) || !slices.Contains(m.Kinds, j.req.Kind) {
+				continue
+			}
+			if !slices.Contains(models, m.ID) {
+				models = append(models, m.ID)
+			}
+			if e.Model == "" || m.ID == e.Model {
+				runs = true
+				if about := j.about(m); e.About == 0 || about < e.About {
+					e.About = about
+				}
 			}
 		}
 	}
-	e.Near = events.Near(e.Model, models)
-	if len(e.Near) == 0 {
+	if runs || e.Model == "" {
+		return e
+	}
+	if e.Near = events.Near(e.Model, models); len(e.Near) == 0 {
 		e.Near = models[:min(3, len(models))]
 	}
 	return e
+}
+
+// about is roughly what the job would cost at an announced price: nodes that find a bid too low say nothing.
+func (j *job) about(m events.ModelOffer) events.Msat {
+	use := events.Usage{In: int64(len(j.req.Prompt()))/3 + 10, Out: events.Kinds[j.req.Kind].OutUnit}
+	if n, ok := j.req.Params.Int("max_tokens"); ok {
+		use.Out = n
+	}
+	cost, err := m.Price.Cost(use, j.req.Percent())
+	if err != nil {
+		return events.MaxMsat
+	}
+	return cost.CeilSat()
 }

@@ -186,7 +186,8 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 		if j.committed && !j.settledBadly(why) {
 			return why
 		}
-		if ctx.Err() != nil {
+		var none *NoOffersError
+		if ctx.Err() != nil || errors.As(why, &none) { // nobody is to work for a customer who has gone
 			if err := j.cancel(ctx); err != nil {
 				c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
 			}

@@ -18,6 +18,7 @@ type NoOffersError struct {
 	Near    []string          // models there are with a name like it
 	Refused []*events.Refusal // what nodes said
 	Dear    []*events.Offer   // offers above MaxCost
+	About   events.Msat       // what the cheapest announced price makes of the job, roughly; 0 if nobody announces one
 }
 
 func (e *NoOffersError) Error() string {
@@ -29,6 +30,9 @@ func (e *NoOffersError) Error() string {
 	fmt.Fprintf(&b, " for up to %s", e.MaxCost.Human())
 	if len(e.Near) > 0 {
 		fmt.Fprintf(&b, "; there is %s", strings.Join(e.Near, ", "))
+	}
+	if e.About > e.MaxCost {
+		fmt.Fprintf(&b, "; announced prices make it about %s", e.About.Human())
 	}
 	for _, r := range e.Refused {
 		fmt.Fprintf(&b, "; %s says %s", short(r.Author), r.Error())

@@ -92,7 +92,10 @@ func meaning(err error) (code int, hint string) {
 		case len(none.Dear) > 0:
 			return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …", int64(none.Dear[0].Cap.CeilSat()/events.Sat))
 		}
-		return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …   (what nodes ask: infernet market prices)", 10*max(1, int64(none.MaxCost/events.Sat)))
+		if none.About > none.MaxCost {
+			return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …   (what nodes ask: infernet market prices)", int64(none.About/events.Sat)*5/4+1)
+		}
+		return exitNoOffers, "infernet market nodes"
 	case errors.As(err, &vanished):
 		return exitVanished, "infernet job list"
 	case errors.As(err, &invoice), errors.As(err, &result):

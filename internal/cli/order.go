@@ -128,14 +128,21 @@ func checkOrder(o *consumer.Order) error {
 // prompt reads stdin for "-".
 func (a *app) prompt(arg string) (string, error) {
 	if arg != "-" {
-		return arg, nil
+		return arg, notEmpty(arg)
 	}
 	body, err := io.ReadAll(io.LimitReader(a.In, events.MaxEvent+1))
 	if err != nil {
 		return "", fmt.Errorf("read the prompt: %w", err)
 	}
 	if len(body) > events.MaxEvent {
-		return "", usage("the prompt on stdin has more than %d bytes", events.MaxEvent)
+		return "", withHint(usage("the prompt on stdin has more than %d bytes, which no event carries", events.MaxEvent), "head -c 40000 FILE | infernet run -")
 	}
-	return string(body), nil
+	return string(body), notEmpty(string(body))
+}
+
+func notEmpty(prompt string) error {
+	if strings.TrimSpace(prompt) == "" {
+		return withHint(usage("the prompt is empty"), "infernet run 'Spell lantern'")
+	}
+	return nil
 }

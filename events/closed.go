@@ -23,6 +23,11 @@ func (m *Closed) About() ID { return m.Job }
 
 func (m *Closed) Event() *nostr.Event { return m.ev }
 
+// IsEncrypted says whether an event has the tag, with or without a scheme: nostrdvm and NDK write it bare.
+func IsEncrypted(ev *nostr.Event) bool {
+	return slices.ContainsFunc(ev.Tags, func(t nostr.Tag) bool { return len(t) > 0 && t[0] == "encrypted" })
+}
+
 // outer are the tags of an encrypted event that stay outside, by kind; every other tag goes into the content.
 func outer(kind int) []string {
 	if kind == KindFeedback || kind == KindChunk {
@@ -62,7 +67,7 @@ func parseClosed(r *reader) (Message, error) {
 // author and time.
 func Sign(ctx context.Context, m Message, s Signer) (*nostr.Event, error) {
 	ev := m.Event()
-	if ev.Tags.Find("encrypted") != nil {
+	if IsEncrypted(ev) {
 		if err := closeFor(ctx, ev, s); err != nil {
 			return nil, fmt.Errorf("encrypt kind %d: %w", ev.Kind, err)
 		}
@@ -119,7 +124,7 @@ func closeFor(ctx context.Context, ev *nostr.Event, s Signer) error {
 // Open reads an event as Parse does, opening it first if it is encrypted and s is one of its two parties. An event that
 // s cannot open comes back as Parse gives it.
 func Open(ctx context.Context, ev *nostr.Event, s Signer) (Message, error) {
-	if !IsMarket(ev.Kind) || ev.Tags.Find("encrypted") == nil {
+	if !IsMarket(ev.Kind) || !IsEncrypted(ev) {
 		return Parse(ev)
 	}
 	p := ev.Tags.Find("p")

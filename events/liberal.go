@@ -46,7 +46,7 @@ func liberal(ev *nostr.Event) *nostr.Event {
 		}
 		plain.Tags = append(plain.Tags, tag)
 	}
-	if request && ev.Tags.Find("encrypted") == nil && plain.Tags.Find("i") == nil {
+	if request && !IsEncrypted(ev) && plain.Tags.Find("i") == nil {
 		if prompt := liberalPrompt(&plain); prompt != "" {
 			plain.Tags = append(plain.Tags, nostr.Tag{"i", prompt, "text"})
 		}

@@ -252,7 +252,7 @@ func (s *session) auth(ev *nostr.Event) {
 
 // maySee says whether the client may read an event: encrypted jobs are their two parties' where the operator wants it.
 func (s *session) maySee(ev *nostr.Event) bool {
-	if !s.r.PrivateJobs || ev.Tags.Find("encrypted") == nil {
+	if !s.r.PrivateJobs || !events.IsEncrypted(ev) {
 		return true
 	}
 	s.mu.Lock()

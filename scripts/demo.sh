@@ -7,12 +7,13 @@ CACHE=${INFERNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/infernet}
 PROMPT=${PROMPT:-"Write two sentences about the sea."}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/infernet-demo.XXXXXX")
 BEGAN=$EPOCHREALTIME
-up=
+up= watcher=
 
 since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }'; }
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 finish() {
   status=$?
+  if [ -n "$watcher" ]; then kill "$watcher" 2>/dev/null || true; fi
   if [ -n "$up" ] && kill -INT "$up" 2>/dev/null; then wait "$up" 2>/dev/null || true; fi
   if [ $status -ne 0 ]; then
     for log in "$WORK"/*.log; do [ -s "$log" ] && { echo "--- $(basename "$log")"; tail -n 20 "$log"; }; done >&2
@@ -30,9 +31,21 @@ command -v go >/dev/null || { echo "demo: Go 1.26 is needed to build; hint: apt-
 declare -A stage
 begin() { local name=$1; shift; ( start=$EPOCHREALTIME; "$@" >"$WORK/$name.log" 2>&1; since "$start" >"$WORK/$name.took" ) & stage[$name]=$!; }
 await() {
+  watch "$@" & watcher=$!
   for name in "$@"; do
     wait "${stage[$name]}" || { tail -n 3 "$WORK/$name.log" >&2; exit 1; }
     say "$name: $(cat "$WORK/$name.took")"
+  done
+  kill "$watcher" 2>/dev/null || true
+  watcher=
+}
+# watch NAME…: says every few seconds what still goes on
+watch() {
+  trap - EXIT
+  while sleep 4; do
+    for name in "$@"; do
+      [ -e "$WORK/$name.took" ] || printf '  %s … %s %s\n' "$name" "$(since "$BEGAN")" "$(tr '\r' '\n' <"$WORK/$name.log" | grep -v '^$' | tail -n 1 | cut -c1-90)" >&2
+    done
   done
 }
 

@@ -32,10 +32,16 @@ type Client struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
-	waiting map[string]chan *nip47.Response    // by request id
-	watched map[wallet.Hash]chan struct{}      // closed when a notification says that it was paid
-	paying  map[wallet.Hash]*paying            // payments under way in this process
-	infos   map[wallet.Hash]*nip47.Transaction // invoices paid, as a notification said
+	waiting map[string]chan *nip47.Response // by request id
+	watched map[wallet.Hash]*watch          // invoices that somebody awaits
+	paying  map[wallet.Hash]*paying         // payments under way in this process
+}
+
+// watch is an invoice that somebody awaits.
+type watch struct {
+	waiters int
+	paid    chan struct{}      // closed when a notification says so
+	said    *nip47.Transaction // what the notification said
 }
 
 type paying struct {
@@ -57,8 +63,7 @@ func New(ctx context.Context, uri nip47.URI, log *slog.Logger) (*Client, error) 
 	c := &Client{
 		keys: keys, wallet: events.PubKey(uri.Wallet), relays: uri.Relays, log: log, cancel: cancel, done: make(chan struct{}),
 		pool:    pool.New(ctx, uri.Relays, pool.WithSigner(keys), pool.WithLog(log)),
-		waiting: map[string]chan *nip47.Response{}, watched: map[wallet.Hash]chan struct{}{},
-		paying: map[wallet.Hash]*paying{}, infos: map[wallet.Hash]*nip47.Transaction{},
+		waiting: map[string]chan *nip47.Response{}, watched: map[wallet.Hash]*watch{}, paying: map[wallet.Hash]*paying{},
 	}
 	since := nostr.Now() - 60
 	sub := c.pool.Subscribe(ctx, nostr.Filter{
@@ -124,10 +129,9 @@ func (c *Client) received(t *nip47.Transaction) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ch := c.watched[hash]; ch != nil {
-		c.infos[hash] = t
-		close(ch)
-		delete(c.watched, hash)
+	if w := c.watched[hash]; w != nil && w.said == nil {
+		w.said = t
+		close(w.paid)
 	}
 }
 
@@ -197,7 +201,10 @@ func (c *Client) call(ctx context.Context, within time.Duration, method string, 
 			if resp.Error != nil {
 				return fromWire(resp.Error)
 			}
-			return json.Unmarshal(resp.Result, result)
+			if err := json.Unmarshal(resp.Result, result); err != nil {
+				return fmt.Errorf("%w: its answer to %s cannot be read: %w", wallet.ErrUnavailable, method, err)
+			}
+			return nil
 		case <-bounded.Done():
 			if ctx.Err() != nil {
 				return fmt.Errorf("%w: %w", wallet.ErrUnavailable, context.Cause(ctx))
@@ -271,9 +278,10 @@ const (
 // Await returns once the invoice is paid. It listens first and asks then, so that nothing falls between; a wallet that
 // is away is asked again.
 func (c *Client) Await(ctx context.Context, hash wallet.Hash) (wallet.Settlement, error) {
+	w := c.watch(hash)
+	defer c.unwatch(hash, w)
 	poll := pollMin
 	for {
-		paid := c.watch(hash)
 		t, err := c.lookup(ctx, hash)
 		switch {
 		case errors.Is(err, wallet.ErrNotFound):
@@ -282,8 +290,10 @@ func (c *Client) Await(ctx context.Context, hash wallet.Hash) (wallet.Settlement
 			return wallet.Settlement{}, context.Cause(ctx)
 		case err == nil && t.Type == "outgoing":
 			return wallet.Settlement{}, wallet.ErrNotFound
-		case err == nil && t.SettledAt > 0:
+		case err == nil && settled(t):
 			return settlement(hash, t), nil
+		case err == nil && (t.State == "expired" || t.State == "failed"):
+			return wallet.Settlement{}, wallet.ErrExpired
 		case err == nil && t.ExpiresAt > 0 && time.Now().Unix() > t.ExpiresAt+1:
 			return wallet.Settlement{}, wallet.ErrExpired
 		}
@@ -296,31 +306,43 @@ func (c *Client) Await(ctx context.Context, hash wallet.Hash) (wallet.Settlement
 		case <-ctx.Done():
 			timer.Stop()
 			return wallet.Settlement{}, context.Cause(ctx)
-		case <-paid:
+		case <-w.paid:
 			timer.Stop()
-			c.mu.Lock()
-			t := c.infos[hash]
-			delete(c.infos, hash)
-			c.mu.Unlock()
-			if t != nil {
-				return settlement(hash, t), nil
-			}
+			return settlement(hash, w.said), nil
 		case <-timer.C:
 		}
 		poll = min(poll*2, pollMax)
 	}
 }
 
-// watch gives the channel that a notification of this payment closes.
-func (c *Client) watch(hash wallet.Hash) <-chan struct{} {
+// watch listens for the notification that an invoice is paid, until unwatch.
+func (c *Client) watch(hash wallet.Hash) *watch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.watched[hash] == nil {
-		c.watched[hash] = make(chan struct{})
+	w := c.watched[hash]
+	if w == nil {
+		w = &watch{paid: make(chan struct{})}
+		c.watched[hash] = w
 	}
-	return c.watched[hash]
+	w.waiters++
+	return w
 }
 
+func (c *Client) unwatch(hash wallet.Hash, w *watch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.waiters--; w.waiters == 0 {
+		delete(c.watched, hash)
+	}
+}
+
+// settled says whether a payment arrived. Not every wallet tells when, nor names the state.
+func settled(t *nip47.Transaction) bool { return t.SettledAt > 0 || t.State == "settled" }
+
 func settlement(hash wallet.Hash, t *nip47.Transaction) wallet.Settlement {
-	return wallet.Settlement{Hash: hash, Amount: events.Msat(t.Amount), At: time.Unix(t.SettledAt, 0)}
+	at := time.Now()
+	if t.SettledAt > 0 {
+		at = time.Unix(t.SettledAt, 0)
+	}
+	return wallet.Settlement{Hash: hash, Amount: events.Msat(t.Amount), At: at}
 }

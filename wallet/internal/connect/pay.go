@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"infernet/events"
 	"infernet/nips/nip47"
@@ -11,11 +12,15 @@ import (
 	"infernet/wallet/bolt11"
 )
 
-// Pay pays an invoice. Two calls for one invoice share one payment.
+// Pay pays an invoice. Calls for one invoice share one payment, which goes on when those who wait for it give up, until
+// Close.
 func (c *Client) Pay(ctx context.Context, raw string, maxFee events.Msat) (wallet.Preimage, error) {
 	invoice, err := bolt11.Decode(raw)
 	if err != nil {
 		return wallet.Preimage{}, fmt.Errorf("%w: %w", wallet.ErrRejected, err)
+	}
+	if invoice.Amount == 0 {
+		return wallet.Preimage{}, fmt.Errorf("%w: the invoice names no amount", wallet.ErrRejected)
 	}
 	hash := invoice.PaymentHash
 	c.mu.Lock()
@@ -23,52 +28,76 @@ func (c *Client) Pay(ctx context.Context, raw string, maxFee events.Msat) (walle
 	if under == nil {
 		under = &paying{done: make(chan struct{})}
 		c.paying[hash] = under
-		c.mu.Unlock()
-		under.preimage, under.err = c.pay(ctx, raw, hash)
-		c.mu.Lock()
-		delete(c.paying, hash)
-		c.mu.Unlock()
-		close(under.done)
-		return under.preimage, under.err
+		go func() {
+			under.preimage, under.err = c.finish(ctx, raw, invoice)
+			c.mu.Lock()
+			delete(c.paying, hash)
+			c.mu.Unlock()
+			close(under.done)
+		}()
 	}
 	c.mu.Unlock()
 	select {
 	case <-under.done:
 		return under.preimage, under.err
 	case <-ctx.Done():
-		return wallet.Preimage{}, fmt.Errorf("%w: %w", wallet.ErrInFlight, context.Cause(ctx))
+		return wallet.Preimage{}, fmt.Errorf("%w: nobody waits for its answer any more: %w", wallet.ErrUnavailable, context.Cause(ctx))
 	}
 }
 
-// pay asks the wallet once. Whatever else than a preimage comes back, the wallet's own books decide what it means.
-func (c *Client) pay(ctx context.Context, raw string, hash wallet.Hash) (wallet.Preimage, error) {
+// finish pays, whether or not the first caller still waits: the others would hear of its impatience otherwise.
+func (c *Client) finish(ctx context.Context, raw string, invoice *bolt11.Invoice) (wallet.Preimage, error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	go func() {
+		select {
+		case <-c.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return c.pay(ctx, raw, invoice)
+}
+
+// pay asks the wallet once. Whatever else than a preimage comes back, the wallet's own books decide what it means: a no may
+// be the answer to a second request while the first one is still under way.
+func (c *Client) pay(ctx context.Context, raw string, invoice *bolt11.Invoice) (wallet.Preimage, error) {
+	hash := invoice.PaymentHash
 	var paid nip47.Paid
 	err := c.call(ctx, answerIn, nip47.PayInvoice, nip47.Paying{Invoice: raw}, &paid)
 	if err == nil {
-		r, err := wallet.ParsePreimage(paid.Preimage)
-		if err != nil || r.Hash() != hash {
-			return r, fmt.Errorf("%w: the wallet's preimage does not fit the invoice", wallet.ErrUnavailable)
+		if r, err := wallet.ParsePreimage(paid.Preimage); err == nil && r.Hash() == hash {
+			return r, nil
 		}
-		return r, nil
-	}
-	if errors.Is(err, wallet.ErrInsufficient) {
-		return wallet.Preimage{}, err
+		err = fmt.Errorf("%w: the wallet's preimage does not fit the invoice", wallet.ErrUnavailable)
 	}
 	sent, asked := c.Sent(ctx, hash)
 	switch {
 	case asked == nil && sent.State == wallet.Succeeded:
 		return sent.Preimage, nil
 	case asked == nil && sent.State == wallet.Pending:
-		return wallet.Preimage{}, fmt.Errorf("%w: %w", wallet.ErrInFlight, err)
+		return wallet.Preimage{}, fmt.Errorf("%w: %v", wallet.ErrInFlight, err) // not %w: a no must not be found in it
 	case errors.Is(err, wallet.ErrUnavailable):
 		return wallet.Preimage{}, err // the request may still arrive: nobody knows
+	case asked == nil, errors.Is(asked, wallet.ErrNotFound), !errors.Is(asked, wallet.ErrUnavailable) && refused(err):
+		return wallet.Preimage{}, failed(err, invoice)
 	}
-	return wallet.Preimage{}, rejected(err)
+	return wallet.Preimage{}, fmt.Errorf("%w: it said %v, and not what became of the payment", wallet.ErrUnavailable, err)
 }
 
-// rejected says that a payment failed for good, unless the error already does.
-func rejected(err error) error {
-	if errors.Is(err, wallet.ErrRejected) || errors.Is(err, wallet.ErrExpired) {
+// refused says whether an answer is a clear no, rather than trouble inside the wallet.
+func refused(err error) bool {
+	return errors.Is(err, wallet.ErrInsufficient) || errors.Is(err, wallet.ErrRejected) || errors.Is(err, wallet.ErrUnsupported)
+}
+
+// failed says that a payment failed for good, and why, as far as callers tell the reasons apart.
+func failed(err error, invoice *bolt11.Invoice) error {
+	switch {
+	case errors.Is(err, wallet.ErrInsufficient):
+		return err
+	case invoice.Expired(time.Now()):
+		return fmt.Errorf("%w: %w", wallet.ErrExpired, err)
+	case errors.Is(err, wallet.ErrRejected):
 		return err
 	}
 	return fmt.Errorf("%w: %w", wallet.ErrRejected, err)
@@ -88,7 +117,7 @@ func (c *Client) Sent(ctx context.Context, hash wallet.Hash) (wallet.Payment, er
 	switch {
 	case t.State == "failed" || t.State == "expired":
 		p.State = wallet.Failed
-	case t.SettledAt > 0 || t.State == "settled":
+	case settled(t):
 		p.State = wallet.Succeeded
 		if p.Preimage, err = wallet.ParsePreimage(t.Preimage); err != nil || p.Preimage.Hash() != hash {
 			return p, fmt.Errorf("%w: the wallet's preimage does not fit", wallet.ErrUnavailable)

@@ -22,6 +22,7 @@ type job struct {
 	terms   *terms
 	tracked bool        // the journal resumes it after a crash
 	resumed bool        // it comes from the journal of an earlier run
+	begun   bool        // started together with its first entry in the journal
 	paid    events.Msat // what arrived for it
 
 	// what was said, in this run or in one before a crash
@@ -120,12 +121,26 @@ func (p *Provider) track(j *job) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Ledger.Take(j.req.ID, ledger.Provider, map[string][]byte{"terms": body}, j.ev); err != nil {
+	facts := map[string][]byte{"terms": body}
+	if j.terms.Pay == events.PayFree && j.req.Bids == nil && j.req.Order == "" { // nothing to wait for: it begins at once
+		first, err := p.Ledger.TakeAndBegin(j.req.ID, ledger.Provider, facts, j.ev)
+		if err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		if !first {
+			return errUsed
+		}
+		j.tracked, j.begun = true, true
+		return nil
+	}
+	if err := p.Ledger.Take(j.req.ID, ledger.Provider, facts, j.ev); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	j.tracked = true
 	return nil
 }
+
+var errUsed = refuse(events.CodeConflict, "this job or its payment was used before")
 
 func (p *Provider) publish(ctx context.Context, j *job, ev *nostr.Event, wait bool) error {
 	sent := p.Pool.Send(ctx, ev)

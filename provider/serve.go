@@ -220,12 +220,16 @@ func (p *Provider) charge(ctx context.Context, j *job) error {
 
 // start claims the payment and the job, both once and durably. A job of the journal was started before the crash.
 func (p *Provider) start(j *job, hash *wallet.Hash) error {
+	if j.begun {
+		p.Step(j.req.ID, "started")
+		return nil
+	}
 	first, err := p.Ledger.Begin(j.req.ID, hash)
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	if !first && !j.resumed {
-		return refuse(events.CodeConflict, "this job or its payment was used before")
+		return errUsed
 	}
 	p.Step(j.req.ID, "started")
 	return nil

@@ -24,18 +24,32 @@ const (
 // Take writes down that a job is taken on, in one commit: its first events, and facts that belong to it. From now on it
 // is unfinished.
 func (l *Ledger) Take(job events.ID, role Role, facts map[string][]byte, evs ...*nostr.Event) error {
-	return l.db.Write(func(tx *sql.Tx) error {
-		for name, value := range facts {
-			if _, err := put(tx, job, name, value); err != nil {
-				return err
-			}
-		}
-		if err := keep(tx, job, evs); err != nil {
+	return l.db.Write(func(tx *sql.Tx) error { return take(tx, job, role, facts, evs) })
+}
+
+// TakeAndBegin is Take and Begin, for a job that nobody pays for first, in one commit instead of two. Nothing is written
+// if the job was started before.
+func (l *Ledger) TakeAndBegin(job events.ID, role Role, facts map[string][]byte, evs ...*nostr.Event) (first bool, err error) {
+	err = l.db.Write(func(tx *sql.Tx) error {
+		if first, err = start(tx, job); err != nil || !first {
 			return err
 		}
-		_, err := once(tx, "insert into jobs (job, role, at) values (?, ?, ?)", string(job), string(role), now())
-		return err
+		return take(tx, job, role, facts, evs)
 	})
+	return first, err
+}
+
+func take(tx *sql.Tx, job events.ID, role Role, facts map[string][]byte, evs []*nostr.Event) error {
+	for name, value := range facts {
+		if _, err := put(tx, job, name, value); err != nil {
+			return err
+		}
+	}
+	if err := keep(tx, job, evs); err != nil {
+		return err
+	}
+	_, err := once(tx, "insert into jobs (job, role, at) values (?, ?, ?)", string(job), string(role), now())
+	return err
 }
 
 // Keep writes signed events of a job into the journal. An event that is there already stays as it is.

@@ -298,3 +298,26 @@ func BenchmarkBegin(b *testing.B) {
 		i++
 	}
 }
+
+func TestTakeAndBeginIsBothOrNeither(t *testing.T) {
+	l, _ := fresh(t)
+	for i, want := range []bool{true, false} {
+		first, err := l.TakeAndBegin(jobOf(1), Provider, map[string][]byte{"terms": {byte(i)}})
+		ok(t, err)
+		if first != want {
+			t.Errorf("call %d: first %v", i, first)
+		}
+	}
+	if terms, _, err := l.Value(jobOf(1), "terms"); err != nil || terms[0] != 0 {
+		t.Errorf("the second call wrote: %v %v", terms, err)
+	}
+	if _, err := l.Start(jobOf(2)); err != nil {
+		t.Fatal(err)
+	}
+	if first, err := l.TakeAndBegin(jobOf(2), Provider, nil); first || err != nil {
+		t.Errorf("a started job began again: %v %v", first, err)
+	}
+	if open, err := l.Unfinished(Provider); err != nil || len(open) != 1 {
+		t.Errorf("unfinished: %v %v", open, err)
+	}
+}

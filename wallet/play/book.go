@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"infernet/events"
 	"infernet/internal/durable"
@@ -23,6 +24,7 @@ create table if not exists entries  (seq integer primary key, account text not n
 create table if not exists invoices (hash text primary key, preimage text not null, account text not null, amount integer not null, bolt11 text not null,
                                      description text not null, created integer not null, expires integer not null, settled integer not null default 0,
                                      payer text not null default '', request text not null unique) without rowid;
+create table if not exists refusals (request text primary key, code text not null, message text not null, at integer not null) without rowid;
 `
 
 func openBook(path string) (*book, error) {
@@ -86,42 +88,76 @@ func (b *book) add(request events.ID, v *invoice) (stored *invoice, err error) {
 	return stored, err
 }
 
-// pay moves the money of an invoice, once. first is false if this account had paid it before.
+// pay moves the money of an invoice, once. first is false if this account had paid it before. A request that was refused
+// stays refused: its payer has been told that nothing was sent, and whoever repeats it later must not make that untrue.
 func (b *book) pay(request events.ID, payer events.PubKey, hash wallet.Hash, text string, opening events.Msat, now int64) (v *invoice, first bool, err error) {
+	var refusal *nip47.Error
 	err = b.db.Write(func(tx *sql.Tx) error {
-		if v, err = scan(tx.QueryRow(selectInvoice+" where hash = ?", hash.String())); err != nil {
+		if refusal, err = refused(tx, request); refusal != nil || err != nil {
 			return err
 		}
-		switch {
-		case v == nil || v.Bolt11 != text:
-			return failed("this service made no such invoice")
-		case v.Settled > 0 && v.Payer == payer:
-			return nil
-		case v.Settled > 0:
-			return failed("the invoice is paid already")
-		case now >= v.Expires:
-			return failed("the invoice has expired")
-		case v.Account == payer:
-			return failed("an account cannot pay itself")
-		}
-		have, err := open(tx, payer, opening)
-		if err != nil {
+		v, first, err = pay(tx, request, payer, hash, text, opening, now)
+		if !errors.As(err, &refusal) {
 			return err
 		}
-		if have < v.Amount {
-			return &nip47.Error{Code: nip47.CodeInsufficientBalance, Message: fmt.Sprintf("the account has %s, the invoice asks for %s", have.Human(), v.Amount.Human())}
-		}
-		if _, err := open(tx, v.Account, opening); err != nil {
+		if _, err := tx.Exec("delete from refusals where at < ?", now-int64(remember.Seconds())); err != nil {
 			return err
 		}
-		if err := move(tx, payer, v.Account, v.Amount, hash.String(), string(request)); err != nil {
-			return err
-		}
-		first, v.Settled, v.Payer = true, now, payer
-		_, err = tx.Exec("update invoices set settled = ?, payer = ? where hash = ?", now, string(payer), hash.String())
+		_, err = tx.Exec("insert into refusals (request, code, message, at) values (?, ?, ?, ?)", string(request), refusal.Code, refusal.Message, now)
 		return err
 	})
+	if err == nil && refusal != nil {
+		err = refusal
+	}
 	return v, first, err
+}
+
+// remember is how long a refusal is kept: longer than its request can come again.
+const remember = 10 * time.Minute
+
+// refused gives the answer that a request got, if that was a no.
+func refused(tx *sql.Tx, request events.ID) (*nip47.Error, error) {
+	no := &nip47.Error{}
+	err := tx.QueryRow("select code, message from refusals where request = ?", string(request)).Scan(&no.Code, &no.Message)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return no, err
+}
+
+// pay gives a *nip47.Error before anything is moved, or moves all.
+func pay(tx *sql.Tx, request events.ID, payer events.PubKey, hash wallet.Hash, text string, opening events.Msat, now int64) (v *invoice, first bool, err error) {
+	if v, err = scan(tx.QueryRow(selectInvoice+" where hash = ?", hash.String())); err != nil {
+		return nil, false, err
+	}
+	switch {
+	case v == nil || v.Bolt11 != text:
+		return nil, false, failed("this service made no such invoice")
+	case v.Settled > 0 && v.Payer == payer:
+		return v, false, nil
+	case v.Settled > 0:
+		return nil, false, failed("the invoice is paid already")
+	case now >= v.Expires:
+		return nil, false, failed("the invoice has expired")
+	case v.Account == payer:
+		return nil, false, failed("an account cannot pay itself")
+	}
+	have, err := open(tx, payer, opening)
+	if err != nil {
+		return nil, false, err
+	}
+	if have < v.Amount {
+		return nil, false, &nip47.Error{Code: nip47.CodeInsufficientBalance, Message: fmt.Sprintf("the account has %s, the invoice asks for %s", have.Human(), v.Amount.Human())}
+	}
+	if _, err := open(tx, v.Account, opening); err != nil {
+		return nil, false, err
+	}
+	if err := move(tx, payer, v.Account, v.Amount, hash.String(), string(request)); err != nil {
+		return nil, false, err
+	}
+	v.Settled, v.Payer = now, payer
+	_, err = tx.Exec("update invoices set settled = ?, payer = ? where hash = ?", now, string(payer), hash.String())
+	return v, true, err
 }
 
 // open gives an account's balance; a new account is given its opening balance.

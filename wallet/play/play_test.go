@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -295,5 +296,79 @@ func TestARepeatedRequestIsCarriedOutOnce(t *testing.T) {
 	defer w.Close()
 	if have, err := w.(wallet.Balancer).Balance(ctx); err != nil || have != (100_000-5)*events.Sat {
 		t.Errorf("the account has %s, %v", have.Human(), err)
+	}
+}
+
+func TestMoneyIsAsBeforeAfterARestart(t *testing.T) {
+	b := newBank(t)
+	_, stop := b.run(t)
+	payer, payee := b.account(t, nil), b.account(t, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	invoice := func() *wallet.Invoice {
+		t.Helper()
+		v, err := payee.(wallet.Receiver).Invoice(ctx, wallet.InvoiceRequest{Amount: 7 * events.Sat, Until: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	paid, open := invoice(), invoice()
+	first, err := payer.(wallet.Payer).Pay(ctx, paid.Bolt11, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaited := make(chan error, 1)
+	go func() { // begins before the restart, ends after it
+		_, err := payee.(wallet.Receiver).Await(ctx, open.Hash)
+		awaited <- err
+	}()
+	stop()
+	s, _ := b.run(t)
+	if have, err := payer.(wallet.Balancer).Balance(ctx); err != nil || have != (100_000-7)*events.Sat {
+		t.Errorf("the payer has %s, %v", have.Human(), err)
+	}
+	if again, err := payer.(wallet.Payer).Pay(ctx, paid.Bolt11, 0); err != nil || again != first {
+		t.Errorf("paid again: %v", err)
+	}
+	if _, err := payer.(wallet.Payer).Pay(ctx, open.Bolt11, 0); err != nil {
+		t.Errorf("an invoice from before: %v", err)
+	}
+	if err := <-awaited; err != nil {
+		t.Errorf("awaited over the restart: %v", err)
+	}
+	if have, err := payee.(wallet.Balancer).Balance(ctx); err != nil || have != (100_000+14)*events.Sat {
+		t.Errorf("the payee has %s, %v", have.Human(), err)
+	}
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTheServiceSaysWhatItCan reads the info event of NIP-47.
+func TestTheServiceSaysWhatItCan(t *testing.T) {
+	b := newBank(t)
+	b.run(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	p := pool.New(ctx, []string{b.Relay})
+	defer p.Close()
+	keys, _ := events.NewKeys(b.Secret)
+	found, err := p.Query(ctx, nostr.Filter{Kinds: []int{nip47.KindInfo}, Authors: []string{string(keys.PublicKey())}})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d info events, %v", len(found), err)
+	}
+	info := found[0]
+	methods := strings.Fields(info.Content)
+	for _, method := range []string{nip47.GetInfo, nip47.GetBalance, nip47.MakeInvoice, nip47.PayInvoice, nip47.LookupInvoice} {
+		if !slices.Contains(methods, method) {
+			t.Errorf("it does not name %s", method)
+		}
+	}
+	if tag := info.Tags.Find("encryption"); tag == nil || tag[1] != nip47.Encryption {
+		t.Errorf("encryption %v", tag)
+	}
+	if tag := info.Tags.Find("notifications"); tag == nil || tag[1] != nip47.PaymentReceived {
+		t.Errorf("notifications %v", tag)
 	}
 }

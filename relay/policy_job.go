@@ -129,6 +129,13 @@ func (f *facts) engaged() bool {
 	return f.award != "" || f.direct
 }
 
+// known says whether the request has been seen.
+func (f *facts) known() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.author != ""
+}
+
 func newJobs(s *store) *jobs { return &jobs{store: s, all: map[events.ID]*facts{}} }
 
 // maxFacts is how many jobs are remembered before all are forgotten.
@@ -137,23 +144,20 @@ const maxFacts = 50_000
 func (j *jobs) facts(ctx context.Context, id events.ID) *facts {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if f := j.all[id]; f != nil && f.author != "" {
+	if f := j.all[id]; f != nil && f.known() {
 		return f
 	}
-	f := &facts{offers: map[events.PubKey]int{}, closed: map[events.PubKey]int{}}
+	f := newFacts()
 	if ev := j.store.find(ctx, string(id)); ev != nil {
 		f.learn(ev)
 		for _, said := range j.store.ask(ctx, nostr.Filter{Kinds: []int{events.KindFeedback}, Tags: nostr.TagMap{"e": {string(id)}}, Limit: 500}) {
 			f.learn(said)
 		}
 	}
-	if old := j.all[id]; old != nil && f.author == "" {
+	if old := j.all[id]; old != nil && !f.known() {
 		return old
 	}
-	if len(j.all) >= maxFacts {
-		clear(j.all)
-	}
-	j.all[id] = f
+	j.put(id, f)
 	return f
 }
 
@@ -170,18 +174,29 @@ func (j *jobs) note(ev *nostr.Event) {
 	if !ok {
 		return
 	}
-	if _, request := m.(*events.Request); request {
-		j.mu.Lock()
-		delete(j.all, about.About()) // read anew, with its author
-		j.mu.Unlock()
-		return
-	}
+	_, request := m.(*events.Request)
 	j.mu.Lock()
 	f := j.all[about.About()]
+	if f == nil && request { // a new job: nothing is stored about it
+		f = newFacts()
+		j.put(about.About(), f)
+	}
 	j.mu.Unlock()
 	if f != nil {
 		f.learn(ev)
 	}
+}
+
+// put remembers facts; the caller holds j.mu.
+func (j *jobs) put(id events.ID, f *facts) {
+	if len(j.all) >= maxFacts {
+		clear(j.all)
+	}
+	j.all[id] = f
+}
+
+func newFacts() *facts {
+	return &facts{offers: map[events.PubKey]int{}, closed: map[events.PubKey]int{}}
 }
 
 func (f *facts) learn(ev *nostr.Event) {

@@ -16,6 +16,9 @@ import (
 // DB is an open file.
 type DB struct{ *sql.DB }
 
+// Tx is one commit in the making.
+type Tx = sql.Tx
+
 // Open opens a file, and makes it if there is none, readable by its owner only.
 func Open(path string) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -37,7 +40,7 @@ func Open(path string) (*DB, error) {
 }
 
 // Write runs f in one commit: when Write returns nil, it is on the disk; when it returns an error, nothing of it is.
-func (db *DB) Write(f func(tx *sql.Tx) error) error {
+func (db *DB) Write(f func(tx *Tx) error) error {
 	tx, err := db.BeginTx(context.Background(), nil) // a fact that money depends on is not given up half-way
 	if err != nil {
 		return err

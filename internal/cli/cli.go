@@ -31,6 +31,7 @@ type IO struct {
 // app is one invocation.
 type app struct {
 	IO
+	args     []string
 	settings *settings
 	json     bool
 	log      *slog.Logger
@@ -41,7 +42,7 @@ func Main(ctx context.Context, to IO, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
-	a := &app{IO: to}
+	a := &app{IO: to, args: args}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(to.In)
@@ -56,7 +57,7 @@ func Main(ctx context.Context, to IO, args []string) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
-	code, message, hint := explain(err)
+	code, message, hint := explain(err, args)
 	if a.json || slices.Contains(args, "--json") { // a wrong flag ends the reading of flags
 		a.object(a.Err, map[string]any{"error": message, "hint": hint, "code": code})
 		return code
@@ -92,13 +93,25 @@ func (a *app) root() *cobra.Command {
 	f.String("log-level", "", "debug, info, warn or error")
 	f.Bool("log-json", false, "log one JSON object a line")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return withHint(usage("%w", err), "%s --help", cmd.CommandPath())
+		return withHint(usage("%s", flagError(cmd, err)), "%s --help", cmd.CommandPath())
 	})
 	root.AddCommand(
 		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.jobCommand(), a.marketCommand(), a.walletCommand(),
 		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.docsCommand(),
 	)
 	strict(root)
+	root.InitDefaultHelpCmd() // after strict: its arguments are names of commands
+	for _, sub := range root.Commands() {
+		if sub.Name() == "help" {
+			sub.Args = func(_ *cobra.Command, args []string) error {
+				cmd, rest, _ := root.Find(args)
+				if cmd == nil || len(rest) == 0 {
+					return nil
+				}
+				return cmd.RunE(cmd, rest) // it says which command is meant
+			}
+		}
+	}
 	return root
 }
 
@@ -114,10 +127,12 @@ func strict(cmd *cobra.Command) {
 	hint := cmd.CommandPath() + " --help"
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return withHint(usage("%w", err), "%s", hint)
+			err := check(cmd, args)
+			var own *hinted
+			if err == nil || errors.As(err, &own) {
+				return err
 			}
-			return nil
+			return withHint(usage("%w", err), "%s", hint)
 		}
 		return
 	}
@@ -132,6 +147,19 @@ func strict(cmd *cobra.Command) {
 		}
 		return withHint(usage("%s: no command %q%s", cmd.CommandPath(), args[0], meant(args[0], names)), "%s", hint)
 	}
+}
+
+// flagError says what is wrong with a flag, without the words of the library that read it.
+func flagError(cmd *cobra.Command, err error) string {
+	said, _, _ := strings.Cut(err.Error(), ": strconv.")
+	if name, unknown := strings.CutPrefix(said, "unknown flag: --"); unknown {
+		var have []string
+		collect := func(f *flagType) { have = append(have, f.Name) }
+		cmd.Flags().VisitAll(collect)
+		cmd.InheritedFlags().VisitAll(collect)
+		said += meant(name, have)
+	}
+	return said
 }
 
 type globalFlags struct{ config string }
@@ -164,7 +192,7 @@ func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(a.settings.text("log.level"))); err != nil {
-		return usage("log.level: %v", err)
+		return usage("log.level (from %s): %q is none of debug, info, warn, error", a.settings.source["log.level"], a.settings.text("log.level"))
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if a.log = slog.New(slog.NewTextHandler(a.Err, options)); a.settings.yes("log.json") {

@@ -45,8 +45,8 @@ func (a *app) doctorCommand() *cobra.Command {
 func (a *app) diagnose(c check, found string, err error) {
 	message, hint := "", ""
 	if err != nil {
-		_, message, hint = explain(err)
-		if _, general := meaning(err); hint == general {
+		_, message, hint = explain(err, a.args)
+		if _, general := meaning(err, a.args); hint == general {
 			hint = c.hint
 		}
 	}

@@ -54,9 +54,10 @@ func withHint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// explain gives an error's exit code, its text, and a hint that can be pasted: the error's own, if it has one.
-func explain(err error) (code int, message, hint string) {
-	code, hint = meaning(err)
+// explain gives an error's exit code, its text, and a hint that can be pasted: the error's own, if it has one. args are
+// what was typed.
+func explain(err error, args []string) (code int, message, hint string) {
+	code, hint = meaning(err, args)
 	var own *hinted
 	if errors.As(err, &own) {
 		hint = own.hint
@@ -68,7 +69,7 @@ func explain(err error) (code int, message, hint string) {
 	return code, message, hint
 }
 
-func meaning(err error) (code int, hint string) {
+func meaning(err error, args []string) (code int, hint string) {
 	var (
 		wrong    *usageError
 		none     *consumer.NoOffersError
@@ -88,12 +89,12 @@ func meaning(err error) (code int, hint string) {
 	case errors.As(err, &none):
 		switch {
 		case len(none.Near) > 0:
-			return exitNoOffers, fmt.Sprintf("infernet run --model %s …", none.Near[0])
+			return exitNoOffers, again(args, "--model", none.Near[0])
 		case len(none.Dear) > 0:
-			return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …", int64(none.Dear[0].Cap.CeilSat()/events.Sat))
+			return exitNoOffers, again(args, "--max-cost", fmt.Sprint(int64(none.Dear[0].Cap.CeilSat()/events.Sat)))
 		}
 		if none.About > none.MaxCost {
-			return exitNoOffers, fmt.Sprintf("infernet run --max-cost %d …   (what nodes ask: infernet market prices)", int64(none.About/events.Sat)*5/4+1)
+			return exitNoOffers, again(args, "--max-cost", fmt.Sprint(int64(none.About/events.Sat)*5/4+1)) + "   (what nodes ask: infernet market prices)"
 		}
 		return exitNoOffers, "infernet market nodes"
 	case errors.As(err, &vanished):

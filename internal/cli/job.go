@@ -24,7 +24,7 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 		Long:        "Prints the job's id on stdout and waits for the result as run does. With --detach it returns at once:\n'infernet job watch ID' goes on from there, soon, for offers hold a minute: it chooses one, pays and shows the result.",
 		Example:     "infernet job submit --detach 'Spell lantern'",
 		Annotations: says("as run; with --detach only job"),
-		Args:        cobra.ExactArgs(1),
+		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			prompt, err := a.prompt(args[0])
 			if err != nil {
@@ -48,7 +48,7 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 				return nil
 			}
 			printed := false
-			show := &shower{app: a, verbose: o.verbose, plain: order.Way == consumer.Plain, poor: c.Wallet == nil}
+			show := &shower{app: a, verbose: o.verbose, plain: order.Way == consumer.Plain, poor: c.Wallet == nil, free: order.MaxCost == 0}
 			got, err := c.Do(cmd.Context(), order, func(s consumer.Step) {
 				if !printed && !a.json { // the answer's object names it
 					printed = true

@@ -18,6 +18,9 @@ func (a *app) keyCommand() *cobra.Command {
 		Annotations: says("role, key, npub, file"),
 		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if err := a.settings.makeDataDir(); err != nil {
+				return err
+			}
 			path := a.settings.path("node.key")
 			k, err := keys(path)
 			if err != nil {

@@ -44,6 +44,7 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 			f.String(flag, "", k.about)
 		}
 		f.Lookup(flag).Annotations = map[string][]string{"setting": {setting}}
+		f.Lookup(flag).DefValue = k.standard // what the help shows
 	}
 	f.StringVar(&o.system, "system", "", "what the model is told before the prompt")
 	f.StringVar(&o.node, "node", "", "key of the node to buy from, directly")
@@ -98,7 +99,7 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	if !o.noStream && !sealed && order.Way != consumer.Plain && o.kind != events.KindEmbeddings {
 		set("", "stream", "true")
 	}
-	return order, nil
+	return order, events.Kinds[order.Kind].Check(&events.Request{Kind: order.Kind, Inputs: order.Inputs, Params: order.Params})
 }
 
 // checkOrder says what is wrong with an order before anything is opened for it.
@@ -113,6 +114,12 @@ func checkOrder(o *consumer.Order) error {
 		if modes := []string{events.PayPrepaid, events.PaySealed, events.PayFree}; !slices.Contains(modes, pay) {
 			return usage("run.pay: %q is none of %s", pay, strings.Join(modes, ", "))
 		}
+	}
+	if o.Life <= 0 {
+		return withHint(usage("run.deadline: %s is over at once", o.Life), "infernet run --deadline 5m 'Spell lantern'")
+	}
+	if o.Window < 0 {
+		return usage("run.window: %s is below 0", o.Window)
 	}
 	if strings.HasPrefix(string(o.Node), "npub1") {
 		if _, key, err := nip19.Decode(string(o.Node)); err == nil {
@@ -138,6 +145,17 @@ func (a *app) prompt(arg string) (string, error) {
 		return "", withHint(usage("the prompt on stdin has more than %d bytes, which no event carries", events.MaxEvent), "head -c 40000 FILE | infernet run -")
 	}
 	return string(body), notEmpty(string(body))
+}
+
+// onePrompt wants the prompt as one argument, which newcomers forget to quote.
+func onePrompt(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 1:
+		return nil
+	case 0:
+		return withHint(usage("there is no prompt"), "infernet run 'Spell lantern'")
+	}
+	return withHint(usage("the prompt is %d arguments, not one", len(args)), "infernet run %s", quoted(strings.Join(args, " ")))
 }
 
 func notEmpty(prompt string) error {

@@ -35,6 +35,7 @@ func provideFlags(cmd *cobra.Command) {
 			f.String(flag, "", k.about)
 		}
 		f.Lookup(flag).Annotations = map[string][]string{"setting": {setting}}
+		f.Lookup(flag).DefValue = k.standard // what the help shows
 	}
 	f.Bool("free", false, "ask for nothing")
 }

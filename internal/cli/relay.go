@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"net"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 func relayFlags(cmd *cobra.Command) {
 	cmd.Flags().String("listen", "", "address to listen on; port 0 takes a free one")
 	cmd.Flags().Lookup("listen").Annotations = map[string][]string{"setting": {"relay.listen"}}
+	cmd.Flags().Lookup("listen").DefValue = settingOf("relay.listen").standard // what the help shows
 }
 
 func (a *app) relayCommand() *cobra.Command {
@@ -50,6 +52,9 @@ func (a *app) relayCommand() *cobra.Command {
 
 func (a *app) openRelay(ctx context.Context) (*relay.Relay, error) {
 	s := a.settings
+	if _, err := net.ResolveTCPAddr("tcp", s.text("relay.listen")); err != nil {
+		return nil, withHint(usage("relay.listen: %w", err), "--listen %s", settingOf("relay.listen").standard)
+	}
 	return relay.Open(ctx, relay.Config{
 		Dir: s.path("relay"), Listen: s.text("relay.listen"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"),
 		PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,

@@ -20,7 +20,7 @@ func (a *app) runCommand() *cobra.Command {
 		Long:        "Buys one job by auction (or directly, or as plain NIP-90), pays, streams the answer and verifies it. PROMPT - reads stdin.",
 		Example:     "infernet run 'Spell lantern'",
 		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms, took_ms; with --verbose, before it, job with event or with delta"),
-		Args:        cobra.ExactArgs(1),
+		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd, &o, args[0])
 		},
@@ -43,7 +43,7 @@ func (a *app) run(cmd *cobra.Command, o *orderFlags, prompt string) error {
 		return err
 	}
 	defer done()
-	show := &shower{app: a, verbose: o.verbose, plain: order.Way == consumer.Plain, poor: c.Wallet == nil}
+	show := &shower{app: a, verbose: o.verbose, plain: order.Way == consumer.Plain, poor: c.Wallet == nil, free: order.MaxCost == 0}
 	got, err := c.Do(cmd.Context(), order, show.step)
 	return show.end(got, err)
 }

@@ -72,7 +72,18 @@ func (s *settings) check() error {
 		var err error
 		switch k.kind {
 		case "number":
-			_, err = strconv.ParseInt(v, 10, 64)
+			n, wrong := strconv.ParseInt(v, 10, 64)
+			if err = wrong; err == nil && (n < 0 || n > int64(events.MaxMsat)) {
+				return usage("%s (from %s): %d is out of bounds, 0 to %d", k.name, s.source[k.name], n, int64(events.MaxMsat))
+			}
+		case "list":
+			if k.name == "provide.pay" {
+				for _, way := range s.list(k.name) {
+					if way != events.PayPrepaid && way != events.PaySealed {
+						return usage("%s (from %s): %q is none of %s, %s", k.name, s.source[k.name], way, events.PayPrepaid, events.PaySealed)
+					}
+				}
+			}
 		case "duration":
 			_, err = time.ParseDuration(v)
 		case "yesno":
@@ -123,7 +134,7 @@ func (s *settings) path(parts ...string) string {
 // makeDataDir makes the data folder, for its owner only.
 func (s *settings) makeDataDir() error {
 	if err := os.MkdirAll(s.text("data_dir"), 0o700); err != nil {
-		return fmt.Errorf("data folder: %w", err)
+		return withHint(fmt.Errorf("data folder: %w", err), "add --data-dir with a folder of yours")
 	}
 	return nil
 }

@@ -3,10 +3,12 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"infernet/consumer"
+	"infernet/events"
 )
 
 // shower shows a job while it is done.
@@ -15,6 +17,7 @@ type shower struct {
 	verbose  bool
 	plain    bool // plain NIP-90 knows no receipts
 	poor     bool // there is no wallet
+	free     bool // nothing is to be paid
 	streamed strings.Builder
 	broken   bool // the stream's last line was ended, for a line of the conversation
 }
@@ -60,6 +63,9 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		var none *consumer.NoOffersError
 		if w.poor && errors.As(err, &none) && len(none.Near) == 0 {
 			return withHint(err, "infernet doctor   (there is no wallet: only free jobs can be bought)")
+		}
+		if w.free && errors.As(err, &none) && none.About > 0 && slices.Contains(w.settings.list("run.pay"), events.PayFree) {
+			return withHint(err, "%s", again(w.args, "--pay", events.PayPrepaid))
 		}
 		return err
 	}

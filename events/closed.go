@@ -150,7 +150,7 @@ func Open(ctx context.Context, ev *nostr.Event, s Signer) (Message, error) {
 			return nil, fmt.Errorf("%w: kind %d: encrypted tags: %w", ErrMalformed, ev.Kind, err)
 		}
 	}
-	m, err := parseOpen(read(liberal(&clear)))
+	m, err := parseOpen(read(liberal(&clear, false)))
 	if err != nil {
 		return nil, fmt.Errorf("%w: kind %d: %w", ErrMalformed, ev.Kind, err)
 	}
@@ -159,15 +159,22 @@ func Open(ctx context.Context, ev *nostr.Event, s Signer) (Message, error) {
 
 // unpack puts the tags that travelled encrypted back among the others. What stands inside counts.
 func unpack(ev *nostr.Event, plain string) error {
-	var inside nostr.Tags
-	if err := json.Unmarshal([]byte(plain), &inside); err != nil {
-		return err
+	var inside [][]*string
+	if err := json.Unmarshal([]byte(plain), &inside); err != nil || inside == nil {
+		return fmt.Errorf("no JSON array of tags of strings")
 	}
 	tags, content := nostr.Tags{}, ""
 	names := map[string]bool{}
-	for _, tag := range inside {
-		if len(tag) == 0 {
+	for _, values := range inside {
+		if len(values) == 0 {
 			return fmt.Errorf("empty tag")
+		}
+		tag := make(nostr.Tag, len(values))
+		for i, value := range values {
+			if value == nil { // a null: Go would read it as "", others not at all
+				return fmt.Errorf("a tag holds strings only")
+			}
+			tag[i] = *value
 		}
 		if tag[0] == "content" && len(tag) > 1 {
 			content = tag[1]
@@ -178,14 +185,14 @@ func unpack(ev *nostr.Event, plain string) error {
 				return fmt.Errorf("it is about job %s outside and %s inside", quote(out[1]), quote(tag[1]))
 			}
 		}
+		if tag[0] == "p" || tag[0] == "encrypted" {
+			continue // whom it is for stands outside only
+		}
 		names[tag[0]] = true
 		tags = append(tags, tag)
 	}
 	for _, tag := range ev.Tags {
-		if len(tag) > 0 && (!names[tag[0]] || tag[0] == "p" || tag[0] == "encrypted") {
-			if tag[0] == "p" || tag[0] == "encrypted" {
-				tags = slices.DeleteFunc(tags, func(t nostr.Tag) bool { return t[0] == tag[0] })
-			}
+		if len(tag) > 0 && !names[tag[0]] {
 			tags = append(tags, tag)
 		}
 	}

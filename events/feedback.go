@@ -30,6 +30,9 @@ const (
 // parseFeedback reads a kind 7000, or a kind 21999 that is no chunk. Without a step it is a plain NIP-90 party's.
 func parseFeedback(r *reader) (Message, error) {
 	status, text := r.status()
+	if !r.has("step") {
+		return parsePlainFeedback(r, status, text)
+	}
 	switch step := r.text("step"); step {
 	case stepOffer:
 		return parseOffer(r, status)
@@ -43,8 +46,6 @@ func parseFeedback(r *reader) (Message, error) {
 		return parseRefusal(r, status, text)
 	case stepReceipt:
 		return parseReceipt(r, status)
-	case "":
-		return parsePlainFeedback(r, status, text)
 	default:
 		return nil, fmt.Errorf("tag %q: %s is unknown", "step", quote(step))
 	}
@@ -56,15 +57,17 @@ func parsePlainFeedback(r *reader, status, text string) (Message, error) {
 	if text == "" {
 		text = r.ev.Content
 	}
-	h, job, to := r.head(), r.needID("e"), PubKey(r.text("p"))
+	h, job, to, encrypted := r.head(), r.needID("e"), r.key("p"), r.has("encrypted")
 	switch status {
 	case statusPaymentRequired:
 		amount, bolt11 := r.amount(false)
-		return &Offer{Head: h, Job: job, To: to, Plain: true, Amount: amount, Cap: amount, Bolt11: bolt11, Text: text}, r.err
+		return &Offer{Head: h, Job: job, To: to, Plain: true, Amount: amount, Cap: amount, Bolt11: bolt11, Text: text, Encrypted: encrypted}, r.err
 	case statusError:
-		return refusal(h, job, to, text), r.err
+		m := refusal(h, job, to, text)
+		m.Encrypted = encrypted
+		return m, r.err
 	case statusProcessing:
-		return &Running{Head: h, Job: job, To: to, Plain: true, Text: text}, r.err
+		return &Running{Head: h, Job: job, To: to, Plain: true, Text: text, Encrypted: encrypted}, r.err
 	}
 	return &Notice{Head: h, Job: job, To: to, Status: status, Text: text}, r.err
 }
@@ -140,7 +143,7 @@ func parseOffer(r *reader, status string) (Message, error) {
 	r.expect(status, statusPaymentRequired)
 	m := &Offer{
 		Head: r.head(), Job: r.needID("e"), To: r.needKey("p"),
-		Model: r.text("model"), ETA: r.number("eta"), Until: Unix(r.needNumber("until")),
+		Model: r.text("model"), ETA: r.number("eta"), Until: r.needMoment("until"),
 		Delivery: r.oneOf("delivery", r.needText("delivery"), DeliverPlain, DeliverEncrypted, DeliverSealed),
 		Pay:      r.oneOf("pay", r.needText("pay"), PayFree, PayPrepaid, PayHold, PaySealed, PayCredit, PayZap),
 		Cap:      Msat(r.needNumber("cap")), Encrypted: r.has("encrypted"),
@@ -196,9 +199,11 @@ func (m *Refusal) Error() string {
 func (m *Refusal) Event() *nostr.Event {
 	w := write(KindFeedback, m.Head)
 	w.tag("e", string(m.Job))
-	w.tag("p", string(m.To))
+	w.text("p", string(m.To))
 	w.tag("status", statusError, m.Error())
-	w.tag("step", stepRefusal)
+	if m.Code != "" && m.To != "" { // else it is a plain provider's
+		w.tag("step", stepRefusal)
+	}
 	w.number("owed", int64(m.Owed))
 	return w.end(m.Head, m.Encrypted)
 }
@@ -247,7 +252,7 @@ func (m *Award) Event() *nostr.Event {
 func parseAward(r *reader, status string) (Message, error) {
 	r.expect(status, statusProcessing)
 	m := &Award{
-		Head: r.head(), Job: r.needID("e"), Offer: r.needID("offer"), Node: r.needKey("p"), Until: Unix(r.needNumber("until")),
+		Head: r.head(), Job: r.needID("e"), Offer: r.needID("offer"), Node: r.needKey("p"), Until: r.needMoment("until"),
 	}
 	m.Amount, _ = r.amount(true)
 	if r.has("encrypted") {
@@ -282,7 +287,7 @@ func (m *Invoice) Event() *nostr.Event {
 func parseInvoice(r *reader, status string) (Message, error) {
 	r.expect(status, statusPaymentRequired)
 	m := &Invoice{
-		Head: r.head(), Job: r.needID("e"), To: r.needKey("p"), Until: Unix(r.needNumber("until")), Encrypted: r.has("encrypted"),
+		Head: r.head(), Job: r.needID("e"), To: r.needKey("p"), Until: r.needMoment("until"), Encrypted: r.has("encrypted"),
 		Pay: r.oneOf("pay", r.needText("pay"), PayPrepaid, PayHold, PayZap, PayCredit),
 	}
 	if m.Amount, m.Bolt11 = r.amount(true); m.Bolt11 == "" {
@@ -331,7 +336,7 @@ func parseRunning(r *reader, status, step string) (Message, error) {
 		Head: r.head(), Job: r.needID("e"), To: r.needKey("p"), Progress: r.number("progress"), Encrypted: r.has("encrypted"),
 	}
 	if step == stepRunning {
-		m.Lease = Unix(r.needNumber("lease"))
+		m.Lease = r.needMoment("lease")
 	}
 	if m.Progress > 100 {
 		r.fail("progress of %d percent", m.Progress)
@@ -362,6 +367,9 @@ func parseReceipt(r *reader, status string) (Message, error) {
 	r.expect(status, statusSuccess)
 	m := &Receipt{Head: r.head(), Job: r.needID("e"), To: r.needKey("p"), Result: r.needID("result")}
 	m.Amount, _ = r.amount(true)
+	if !r.has("encrypted") {
+		r.fail("a receipt is always encrypted")
+	}
 	return m, r.err
 }
 

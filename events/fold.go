@@ -209,7 +209,7 @@ func (m *Request) engages(node PubKey, e *Engagement) bool {
 	case len(m.To) == 1 && m.Bids == nil && m.To[0] == node:
 		return true
 	case !m.Profile:
-		return len(e.Runs) > 0 || len(e.Results) > 0
+		return slices.ContainsFunc(e.Runs, (*Running).promises) || len(e.Results) > 0
 	}
 	return false
 }
@@ -223,7 +223,7 @@ func (e *Engagement) judge(req *Request, now Unix) State {
 		return StateDelivered
 	case len(e.Errors) > 0:
 		return StateFailed
-	case len(e.Runs) > 0:
+	case slices.ContainsFunc(e.Runs, (*Running).promises):
 		return while(now, req.leaseOf(e), req.Deadline, StateRunning, StateNoShow)
 	case len(e.Invoices) > 0:
 		until := slices.MaxFunc(e.Invoices, func(a, b *Invoice) int { return cmp.Compare(a.Until, b.Until) }).Until
@@ -235,6 +235,9 @@ func (e *Engagement) judge(req *Request, now Unix) State {
 	}
 	return while(now, until, req.Deadline, StateAwarded, StateNoShow)
 }
+
+// promises says whether it is a lease. A mere report of progress is none: it cannot lapse.
+func (m *Running) promises() bool { return m.Plain || m.Lease > 0 }
 
 // leaseOf is the greatest lease of a node. A plain node gives none: it has until the deadline.
 func (m *Request) leaseOf(e *Engagement) Unix {

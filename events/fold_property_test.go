@@ -94,6 +94,9 @@ func (w *world) message() Message {
 	case 3:
 		return &Invoice{Head: h, Job: job, Until: until, Bolt11: "x"}
 	case 4:
+		if rnd.IntN(6) == 0 {
+			until = 0 // only a report of progress
+		}
 		return &Running{Head: h, Job: job, Lease: until, Plain: !w.req.Profile && rnd.IntN(2) == 0}
 	case 5:
 		return &Refusal{Head: h, Job: job, Code: CodeUnavailable}
@@ -262,7 +265,7 @@ func textSays(req *Request, said []Message, now Unix) State {
 		case *Running:
 			if m.Plain {
 				note(who, "run", far)
-			} else {
+			} else if m.Lease != 0 {
 				note(who, "run", m.Lease)
 			}
 		case *Refusal:

@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/json"
+	"errors"
 	"math/big"
 	"testing"
 
@@ -36,6 +37,49 @@ func FuzzParse(f *testing.F) {
 		b, _ := json.Marshal(again)
 		if string(a) != string(b) {
 			t.Fatalf("reads as\n%s\nand then as\n%s", a, b)
+		}
+	})
+}
+
+// FuzzOpen reads anything as the inside of an encrypted event of each sort: no panic, and nothing inside changes what
+// stands outside.
+func FuzzOpen(f *testing.F) {
+	for _, s := range samples() {
+		ev := s.Event()
+		body, err := json.Marshal(ev.Tags)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(ev.Kind, string(body))
+	}
+	f.Add(KindText, `[["i",null]]`)
+	f.Add(KindFeedback, `[["e"],["p","x"],["content"]]`)
+	f.Fuzz(func(t *testing.T, kind int, inside string) {
+		if inside == "" || len(inside) > MaxEncrypted || !IsMarket(kind) {
+			return
+		}
+		cipher, err := node.Encrypt(ctx, customer.PublicKey(), inside)
+		if err != nil {
+			t.Skip(err)
+		}
+		ev := nostr.Event{Kind: kind, PubKey: string(node.PublicKey()), Content: cipher, Tags: nostr.Tags{
+			{"e", string(jobID)}, {"p", string(customer.PublicKey())}, {"encrypted"},
+		}}
+		m, err := Open(ctx, &ev, customer)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if m.Signed().Author != node.PublicKey() {
+			t.Fatalf("signed by %s", m.Signed().Author)
+		}
+		if about, ok := m.(About); ok && kind != KindCancel && (kind == KindFeedback || kind == KindChunk || isResult(kind)) && about.About() != jobID {
+			t.Fatalf("about %q", about.About())
+		}
+		if req, ok := m.(*Request); ok && (len(req.To) != 1 || req.To[0] != customer.PublicKey()) {
+			t.Fatalf("to %v", req.To)
 		}
 	})
 }

@@ -106,7 +106,10 @@ func (s ParamSpec) check(p Param) error {
 	switch s.Type {
 	case ParamInt, ParamFloat:
 		n, err := strconv.ParseFloat(value, 64)
-		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || (s.Type == ParamInt && n != math.Trunc(n)) {
+		if err == nil && s.Type == ParamInt { // as Params.Int will read it: not 1e3, not 5.0
+			_, err = strconv.ParseInt(value, 10, 64)
+		}
+		if err != nil || strings.Trim(value, "-.0123456789eE") != "" || math.IsNaN(n) || math.IsInf(n, 0) {
 			return &ParamError{s.Name, fmt.Sprintf("%s is no %s", quote(value), map[ParamType]string{ParamInt: "whole number", ParamFloat: "number"}[s.Type])}
 		}
 		if (s.Min != 0 || s.Max != 0) && (n < s.Min || n > s.Max) {

@@ -9,7 +9,7 @@ import (
 )
 
 // liberal is the one place that forgives: it rewrites what plain NIP-90 parties are known to send into this grammar.
-// Messages of the profile pass unchanged.
+// Messages of the profile pass unchanged. The content of a closed event is nobody's prompt.
 //
 //   - a request without `i`: its prompt is the param "prompt", else the tag "input", else the content
 //   - an input of type "prompt", or without a type, is text
@@ -17,9 +17,9 @@ import (
 //   - a second element of `bid` falls away
 //   - statuses are lower case with "-" for "_"; more than three elements are cut
 //   - amounts may have "_" in them; "lightning:" before a bolt11 falls away
-//   - the same tag twice counts once; of several `e`, `p` and `amount` the first counts on feedback and results
+//   - the same tag twice counts once (but two equal inputs are two); of several `e`, `p` and `amount` the first counts on feedback and results
 //   - tags without a name or a value fall away
-func liberal(ev *nostr.Event) *nostr.Event {
+func liberal(ev *nostr.Event, closed bool) *nostr.Event {
 	request := false
 	if _, ok := Kinds[ev.Kind]; ok {
 		request = true
@@ -29,7 +29,7 @@ func liberal(ev *nostr.Event) *nostr.Event {
 	if !request && !result && !feedback {
 		return ev
 	}
-	if ev.Tags.Find("profile") != nil || (feedback && ev.Tags.Find("step") != nil) {
+	if (request && ev.Tags.Find("profile") != nil) || (feedback && ev.Tags.Find("step") != nil) {
 		return ev
 	}
 	plain := *ev
@@ -38,7 +38,7 @@ func liberal(ev *nostr.Event) *nostr.Event {
 		if tag = liberalTag(tag, request); tag == nil {
 			continue
 		}
-		if slices.ContainsFunc(plain.Tags, func(t nostr.Tag) bool { return slices.Equal(t, tag) }) {
+		if tag[0] != "i" && slices.ContainsFunc(plain.Tags, func(t nostr.Tag) bool { return slices.Equal(t, tag) }) {
 			continue
 		}
 		if !request && slices.Contains([]string{"e", "p", "amount", "status"}, tag[0]) && plain.Tags.Find(tag[0]) != nil {
@@ -46,7 +46,7 @@ func liberal(ev *nostr.Event) *nostr.Event {
 		}
 		plain.Tags = append(plain.Tags, tag)
 	}
-	if request && !IsEncrypted(ev) && plain.Tags.Find("i") == nil {
+	if request && !closed && plain.Tags.Find("i") == nil {
 		if prompt := liberalPrompt(&plain); prompt != "" {
 			plain.Tags = append(plain.Tags, nostr.Tag{"i", prompt, "text"})
 		}
@@ -110,6 +110,8 @@ func liberalPrompt(ev *nostr.Event) string {
 		if len(tag) > 2 && tag[0] == "param" && tag[1] == "prompt" {
 			return tag[2]
 		}
+	}
+	for _, tag := range ev.Tags {
 		if len(tag) > 2 && tag[0] == "input" {
 			return tag[len(tag)-1]
 		}

@@ -113,7 +113,7 @@ func parse(ev *nostr.Event) (Message, error) {
 	if !IsMarket(ev.Kind) {
 		return nil, ErrForeign
 	}
-	r := read(liberal(ev))
+	r := read(liberal(ev, IsEncrypted(ev)))
 	if r.has("encrypted") {
 		return parseClosed(r)
 	}

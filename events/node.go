@@ -116,7 +116,7 @@ func parseAnnouncement(r *reader) (Message, error) {
 		}
 	}
 	if r.ev.Content != "" {
-		if err := json.Unmarshal([]byte(r.ev.Content), &m.Profile); err != nil {
+		if err := m.Profile.read([]byte(r.ev.Content)); err != nil {
 			r.fail("content: %w", err)
 		}
 	}
@@ -131,6 +131,37 @@ func parseAnnouncement(r *reader) (Message, error) {
 		}
 	}
 	return m, r.err
+}
+
+// read reads the content. Other applications announce themselves with the same kind and fill its fields as they like:
+// what does not fit ours falls away, but our own part is held to its types.
+func (p *NodeProfile) read(content []byte) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(content, &fields); err != nil {
+		return err
+	}
+	if market, ok := fields["market"]; ok {
+		if err := exact(market, &p.Market); err != nil {
+			return fmt.Errorf("market: %w", err)
+		}
+	}
+	loose(fields["name"], &p.Name)
+	loose(fields["about"], &p.About)
+	loose(fields["picture"], &p.Picture)
+	loose(fields["lud16"], &p.Lud16)
+	loose(fields["amount"], &p.Amount)
+	loose(fields["supportsEncryption"], &p.SupportsEncryption)
+	loose(fields["encryptionSupported"], &p.EncryptionSupported)
+	loose(fields["nip90Params"], &p.Params)
+	return nil
+}
+
+// loose reads a field if it has the type that is meant.
+func loose[T any](body json.RawMessage, to *T) {
+	var v T
+	if len(body) > 0 && exact(body, &v) == nil {
+		*to = v
+	}
 }
 
 func (r *reader) kinds() (kinds []int) {

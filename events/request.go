@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -115,11 +116,7 @@ func (m *Request) Keep() Unix { return m.Deadline.Add(KeepJob) }
 func (m *Request) Event() *nostr.Event {
 	w := write(m.Kind, m.Head)
 	for _, in := range m.Inputs {
-		tag := []string{in.Value, in.Type, in.Relay, in.Marker}
-		for len(tag) > 2 && tag[len(tag)-1] == "" {
-			tag = tag[:len(tag)-1]
-		}
-		w.tag("i", tag...)
+		w.input(in)
 	}
 	for _, p := range m.Params {
 		w.tag("param", append([]string{p.Name}, p.Values...)...)
@@ -224,18 +221,26 @@ func parseRequest(r *reader) (Message, error) {
 
 // profile reads which protocol a request speaks, and its deadline.
 func (r *reader) profile(m *Request) {
-	switch profile := r.text("profile"); profile {
-	case Profile:
+	switch profile := r.one("profile"); {
+	case profile != nil && profile[0] == Profile:
 		m.Profile = true
-		m.Deadline = Unix(r.needNumber("deadline"))
-	case "":
+		m.Deadline = r.needMoment("deadline")
+	case profile == nil:
 		m.Deadline = m.At.Add(PlainDeadline)
 		if m.Expires != 0 && m.Expires < m.Deadline {
 			m.Deadline = m.Expires
 		}
 	default:
-		r.fail("tag %q: %s is not spoken here, only %s", "profile", quote(profile), Profile)
+		r.fail("tag %q: %s is not spoken here, only %s", "profile", quote(profile[0]), Profile)
 	}
+}
+
+func (w *writer) input(in Input) {
+	tag := []string{in.Value, in.Type, in.Relay, in.Marker}
+	for len(tag) > 2 && tag[len(tag)-1] == "" {
+		tag = tag[:len(tag)-1]
+	}
+	w.tag("i", tag...)
 }
 
 func (r *reader) input(values []string) Input {
@@ -277,8 +282,8 @@ func CheckRelay(raw string) error {
 	if u.Scheme == "wss" {
 		return nil
 	}
-	host := u.Hostname()
-	if u.Scheme == "ws" && (host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")) {
+	ip, err := netip.ParseAddr(u.Hostname())
+	if u.Scheme == "ws" && (u.Hostname() == "localhost" || err == nil && ip.IsLoopback()) {
 		return nil
 	}
 	return fmt.Errorf("%s is no wss:// address", quote(raw))

@@ -3,7 +3,6 @@ package events
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 
 	"github.com/nbd-wtf/go-nostr"
 )
@@ -47,9 +46,9 @@ func (m *Result) Event() *nostr.Event {
 	w := write(m.Kind, m.Head)
 	w.text("request", m.Request)
 	w.tag("e", string(m.Job))
-	w.tag("p", string(m.To))
+	w.text("p", string(m.To))
 	for _, in := range m.Inputs {
-		w.tag("i", in.Value, in.Type)
+		w.input(in)
 	}
 	w.text("status", m.Status)
 	w.text("model", m.Model)
@@ -76,7 +75,7 @@ func (m *Result) Event() *nostr.Event {
 
 func parseResult(r *reader) (Message, error) {
 	m := &Result{
-		Head: r.head(), Kind: r.ev.Kind, Job: r.needID("e"), To: PubKey(r.text("p")), Request: r.text("request"),
+		Head: r.head(), Kind: r.ev.Kind, Job: r.needID("e"), To: r.key("p"), Request: r.text("request"),
 		Model: r.text("model"), Content: r.ev.Content, X: r.text("x"), Encrypted: r.has("encrypted"),
 	}
 	m.Status, _ = r.status()
@@ -121,7 +120,7 @@ func (r *reader) checkRequest(m *Result) {
 	var req struct {
 		ID string `json:"id"`
 	}
-	if err := json.Unmarshal([]byte(m.Request), &req); err != nil {
+	if err := exact([]byte(m.Request), &req); err != nil {
 		m.Request = "" // some providers write other languages' notations; the e tag decides
 		return
 	}
@@ -172,6 +171,9 @@ func parseChunk(r *reader) (Message, error) {
 	}
 	if m.Fin && r.number("fin") != m.Seq {
 		r.fail("tag %q is not the chunk's seq", "fin")
+	}
+	if !m.Fin {
+		m.X = "" // the hash of everything comes with the last
 	}
 	if len(m.Delta) > MaxChunk {
 		r.fail("chunk of %d bytes, at most %d", len(m.Delta), MaxChunk)

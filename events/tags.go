@@ -119,6 +119,15 @@ func (r *reader) needNumber(name string) int64 {
 	return r.parse(name, r.needText(name))
 }
 
+// needMoment reads a clock of the protocol. Zero is no moment: the writer leaves it out.
+func (r *reader) needMoment(name string) Unix {
+	n := r.needNumber(name)
+	if n == 0 {
+		r.fail("tag %q: 0 is no moment", name)
+	}
+	return Unix(n)
+}
+
 func (r *reader) parse(name, s string) int64 {
 	n, err := parseNumber(s)
 	if err != nil {
@@ -160,6 +169,8 @@ func (r *reader) id(name string) ID {
 }
 
 func (r *reader) needID(name string) ID { return ID(r.hex(name, r.needText(name))) }
+
+func (r *reader) key(name string) PubKey { return PubKey(r.id(name)) }
 
 func (r *reader) needKey(name string) PubKey { return PubKey(r.hex(name, r.needText(name))) }
 

@@ -2,6 +2,8 @@ package events
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -170,6 +172,8 @@ func TestVectorsOfLiberalReadings(t *testing.T) {
 		{Name: "NDK request", Event: request("", nostr.Tag{"i", "what is the capital of France?", "text"}, nostr.Tag{"param", "model", "llama3.2"}, nostr.Tag{"output", "text/plain"}, nostr.Tag{"bid", "100000"}, nostr.Tag{"relays", "wss://relay.example"})},
 		{Name: "Amethyst request: type prompt", Event: request("", nostr.Tag{"i", "hello", "prompt"}, nostr.Tag{"param", "top-k", "40"}, nostr.Tag{"param", "top-p", "0.9"})},
 		{Name: "input without a type", Event: request("", nostr.Tag{"i", "hello"})},
+		{Name: "two equal inputs are two", Event: request("", nostr.Tag{"i", "same", "text"}, nostr.Tag{"i", "same", "text"})},
+		{Name: "no input: the param goes before the tag", Event: request("content", nostr.Tag{"input", "text", "tag"}, nostr.Tag{"param", "prompt", "param"})},
 		{Name: "no input, prompt as a param", Event: request("", nostr.Tag{"param", "prompt", "hello"})},
 		{Name: "no input, tag input", Event: request("", nostr.Tag{"input", "text", "Hi"})},
 		{Name: "no input, prompt as content", Event: request("hello there")},
@@ -243,9 +247,18 @@ func TestVectorsOfMalformedEvents(t *testing.T) {
 		{"an empty tag", spoil("request", func(ev *nostr.Event) { ev.Tags = append(ev.Tags, nostr.Tag{}) }), "is empty"},
 		{"an unknown profile", spoil("request", set("profile", "infernet/9")), "is not spoken"},
 		{"the profile without a deadline", spoil("request", drop("deadline")), "deadline"},
+		{"a profile without a name", spoil("request", set("profile", "")), "is not spoken"},
+		{"a deadline of zero", spoil("request", set("deadline", "0")), "no moment"},
+		{"an award until zero", spoil("award", set("until", "0")), "no moment"},
+		{"a lease of zero", spoil("running", set("lease", "0")), "no moment"},
+		{"two expirations", spoil("award", add("expiration", "1800604800")), "stands twice"},
+		{"a size of one number", spoil("request", set("size", "5")), "units in and units out"},
+		{"a requirement without a value", spoil("request", set("require", "gpu")), "a name and a value"},
+		{"a price that is no id", spoil("request", set("price", "5")), "64 lower-case hex"},
 		{"six relays", spoil("request", set("relays", "wss://a", "wss://b", "wss://c", "wss://d", "wss://e", "wss://f")), "at most 5"},
 		{"a relay that is none", spoil("request", set("relays", "http://a.example")), "wss://"},
 		{"an unencrypted relay elsewhere", spoil("request", set("relays", "ws://10.0.0.1")), "wss://"},
+		{"a name that begins like this machine's address", spoil("request", set("relays", "ws://127.evil.example")), "wss://"},
 		{"an unknown type of input", spoil("request", add("i", "x", "file")), "none of"},
 		{"a job as input that is no id", spoil("request", add("i", "x", "job")), "64 lower-case hex"},
 		{"an unknown way to pay", spoil("request", set("pay", "cash")), "none of"},
@@ -256,6 +269,11 @@ func TestVectorsOfMalformedEvents(t *testing.T) {
 		{"encrypted to two", spoil("request_encrypted", add("p", string(other.PublicKey()))), "exactly one"},
 		{"a key in capitals", spoil("award", set("p", strings.ToUpper(string(node.PublicKey())))), "64 lower-case hex"},
 		{"an unknown step", spoil("running", set("step", "sleeping")), "unknown"},
+		{"a step without a name", spoil("running", set("step", "")), "unknown"},
+		{"a receipt in clear", spoil("receipt", drop("encrypted")), "always encrypted"},
+		{"an award that says it is encrypted, in clear", spoil("award", func(ev *nostr.Event) { add("encrypted", "nip44")(ev); drop("e")(ev) }), "missing"},
+		{"a plain answer to a customer that is no key", spoil("offer_plain", set("p", "alice")), "64 lower-case hex"},
+		{"a result for a customer that is no key", spoil("result", set("p", "alice")), "64 lower-case hex"},
 		{"a step with another status", spoil("award", set("status", "success")), "this step has processing"},
 		{"a status of four", spoil("award", set("status", "processing", "a", "b")), "three elements"},
 		{"two jobs", spoil("award", add("e", string(offerID))), "stands twice"},
@@ -271,12 +289,21 @@ func TestVectorsOfMalformedEvents(t *testing.T) {
 		{"a last chunk of another number", spoil("chunk", add("fin", "9")), "not the chunk's seq"},
 		{"a chunk of 4097 bytes", spoil("chunk", func(ev *nostr.Event) { ev.Content = strings.Repeat("x", 4097) }), "at most 4096"},
 		{"a result of another job's request", spoil("result", add("request", `{"id":"`+string(offerID)+`"}`)), "but the job is"},
+		{"a result of another job's request, behind a key in capitals", spoil("result", add("request", `{"id":"`+string(offerID)+`","ID":"`+string(jobID)+`"}`)), "but the job is"},
+		{"usage of one number", spoil("result", set("usage", "5")), "units in and units out"},
+		{"a sealed result without its payment hash", spoil("result_sealed", drop("payment_hash")), "missing"},
+		{"a sealed result without its hash", spoil("result_sealed", drop("x")), "missing"},
+		{"a sealed result without an invoice", spoil("result_sealed", set("amount", "42000")), "carries a bolt11"},
+		{"a rank above 100", spoil("reputation", set("rank", "101")), "above 100"},
+		{"a heartbeat with a negative load", spoil("heartbeat", set("load", "-1")), "no number"},
 		{"a sealed result in clear", spoil("result_sealed", drop("encrypted")), "encrypted and carries"},
 		{"a sealed result of version 2", spoil("result_sealed", set("sealed", "2", ContentHash("s"))), "version 1"},
 		{"a review of six", spoil("review", set("rating", "6")), "1 to 5"},
 		{"a review of another address", spoil("review", set("d", string(offerID))), "not the job"},
 		{"an announcement without a name", spoil("announcement", drop("d")), "missing"},
 		{"an announcement that is no JSON", spoil("announcement", func(ev *nostr.Event) { ev.Content = "{" }), "content"},
+		{"a price that is no whole number", spoil("announcement", func(ev *nostr.Event) { ev.Content = strings.ReplaceAll(ev.Content, `"in":20`, `"in":0.5`) }), "content"},
+		{"a market that is no object", spoil("announcement", func(ev *nostr.Event) { ev.Content = `{"market":"yes"}` }), "content"},
 		{"a negative price", spoil("announcement", func(ev *nostr.Event) { ev.Content = strings.ReplaceAll(ev.Content, `"in":20`, `"in":-20`) }), "out of range"},
 	}
 	for _, v := range vectors(t, "malformed", func([]malformedVector) []malformedVector { return cases }) {
@@ -316,7 +343,7 @@ func TestVectorsOfPrices(t *testing.T) {
 // sealedVector is one sealed result with all that it is made of, hex unless said otherwise.
 type sealedVector struct {
 	Job, Node, Customer ID
-	R, Salt, Nonce      string
+	R, Salt, Nonce, K   string
 	Text                string // as it is
 	Hash, S, Sum, X     string // S is base64
 }
@@ -325,7 +352,7 @@ func TestVectorsOfSealedResults(t *testing.T) {
 	v := vectors(t, "sealed", func([]sealedVector) []sealedVector {
 		return []sealedVector{{
 			Job: "5e8c9902207afaeb7120430c585a445f21e92932081d64bc99f80e4925bcb002", Node: ID(testKeys("02").PublicKey()), Customer: ID(testKeys("01").PublicKey()),
-			R: strings.Repeat("07", 32), Salt: strings.Repeat("09", 32), Nonce: strings.Repeat("03", 12), Text: "The capital of France is Paris.",
+			R: strings.Repeat("07", 32), Salt: strings.Repeat("09", 32), Nonce: strings.Repeat("03", 12), K: "4b6af9dd97345cac6bb2407f5cc19406e45d159b2e079559f22f107bc5309462", Text: "The capital of France is Paris.",
 			Hash: "4bb06f8e4e3a7715d201d573d0aa423762e55dabd61a2c02278fa56cc6d294e0",
 			S:    "AwMDAwMDAwMDAwMDJHEQW3VtXK/M82fLPE9cBvVwYhjN7gAphUZWgrrmbuIREo0YeA3MRBVh9DHVrCeeh1K5krKNfYVV1VcRppyWiHJ9qENoNMNXZ0PKQd96qQ==",
 			Sum:  "893f00271f83d99828dadfcd3cdea9113f67f3a6b9d1ac5ab65dabf9ae0c93d6",
@@ -339,6 +366,16 @@ func TestVectorsOfSealedResults(t *testing.T) {
 		if _, err := hex.Decode(*to, []byte(from)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	job, err := hex.DecodeString(string(v.Job))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k, err := hkdf.Key(sha256.New, r[:], job, sealedInfo, 32); err != nil || hex.EncodeToString(k) != v.K {
+		t.Errorf("K %x, %v", k, err)
+	}
+	if hash := sha256.Sum256(r[:]); hex.EncodeToString(hash[:]) != v.Hash {
+		t.Errorf("H %x", hash)
 	}
 	sealed, x, err := seal(f, r, []byte(v.Text), salt, nonce)
 	if err != nil {

@@ -99,7 +99,7 @@ func (m *Announcement) Event() *nostr.Event {
 	if m.Owner != "" {
 		w.tag("p", string(m.Owner), "", "owner")
 	}
-	w.tag("alt", "Compute node: "+m.Profile.Name)
+	w.tag("alt", "Compute node")
 	content, err := json.Marshal(m.Profile)
 	if err != nil {
 		panic(err) // a struct of strings, numbers and slices always marshals

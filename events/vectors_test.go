@@ -102,6 +102,7 @@ func TestVectorsOfMessages(t *testing.T) {
 		}
 		return fresh
 	})
+	t.Run("docs", func(t *testing.T) { holdPage(t, vs) })
 	for _, v := range vs {
 		t.Run(v.Name, func(t *testing.T) {
 			if err := Verify(v.Event); err != nil {
@@ -133,23 +134,28 @@ func TestVectorsOfMessages(t *testing.T) {
 	}
 }
 
-// says tells whether an event of an earlier run still says what the sample says.
+// says tells whether an event of an earlier run still says what the sample says, tag by tag.
 func says(t *testing.T, ev *nostr.Event, m Message, s *Keys) bool {
 	t.Helper()
-	got, err := Open(ctx, ev, s)
-	if err != nil || Verify(ev) != nil {
+	if Verify(ev) != nil {
 		return false
 	}
-	signed, err := Sign(ctx, m, s)
+	fresh, err := Sign(ctx, m, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := Open(ctx, signed, s)
-	if err != nil {
-		t.Fatal(err)
+	plain := func(ev *nostr.Event) string {
+		if !IsEncrypted(ev) {
+			return ev.Content
+		}
+		text, err := s.Decrypt(ctx, PubKey(ev.Tags.Find("p")[1]), ev.Content)
+		if err != nil {
+			return "closed: " + ev.Content
+		}
+		return text
 	}
-	*want.head(), *got.head() = Head{At: want.head().At, Expires: want.head().Expires}, Head{At: got.head().At, Expires: got.head().Expires}
-	return reflect.DeepEqual(got, want)
+	return ev.PubKey == fresh.PubKey && ev.Kind == fresh.Kind && ev.CreatedAt == fresh.CreatedAt &&
+		reflect.DeepEqual(ev.Tags, fresh.Tags) && plain(ev) == plain(fresh)
 }
 
 // liberalVector is an event as a plain NIP-90 party sends it, unsigned, and what it is read as.

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -217,5 +218,36 @@ func TestNumbersOfParams(t *testing.T) {
 		if err := Kinds[KindText].Check(m); (err == nil) != good {
 			t.Errorf("temperature %q: %v", value, err)
 		}
+	}
+}
+
+// TestTheLargestFit: what may travel inline makes an event that every relay of the market takes.
+func TestTheLargestFit(t *testing.T) {
+	result := samples()["result_encrypted"].Message.(*Result)
+	result.Content = strings.Repeat("x", MaxEncrypted)
+	sealed := samples()["result_sealed"].Message.(*Result)
+	f := SealedFor{Job: jobID, Node: node.PublicKey(), Customer: customer.PublicKey()}
+	s, _, err := Seal(f, [32]byte{7}, make([]byte, MaxSealed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed.Content, sealed.Bolt11 = base64.StdEncoding.EncodeToString(s), "lnbc1"+strings.Repeat("q", 600)
+	for name, m := range map[string]Message{"encrypted": result, "sealed": sealed} {
+		ev, err := Sign(ctx, m, node)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if size := len(ev.String()); size > MaxEvent {
+			t.Errorf("%s: an event of %d bytes", name, size)
+		} else {
+			t.Logf("%s: an event of %d bytes", name, size)
+		}
+	}
+	result.Content += "x"
+	if _, err := Sign(ctx, result, node); err == nil {
+		t.Errorf("%d bytes travel encrypted", len(result.Content))
+	}
+	if _, _, err := Seal(f, [32]byte{7}, make([]byte, MaxSealed+1)); err == nil {
+		t.Errorf("%d bytes are sold sealed", MaxSealed+1)
 	}
 }

@@ -1,8 +1,8 @@
 package relay
 
 import (
+	"encoding/json"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -148,5 +148,9 @@ func (s *subscription) stored() {
 }
 
 func eventPrefix(id string) []byte {
-	return []byte(`["EVENT",` + strconv.Quote(strings.ToValidUTF8(id, "")) + `,`)
+	quoted, err := json.Marshal(id)
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	return append(append([]byte(`["EVENT",`), quoted...), ',')
 }

@@ -22,6 +22,9 @@ import (
 
 	"github.com/fiatjaf/khatru"
 	"github.com/nbd-wtf/go-nostr"
+	"github.com/nbd-wtf/go-nostr/nip11"
+
+	"infernet/events"
 )
 
 // Config says how a relay runs. Every field may be left out.
@@ -38,13 +41,14 @@ type Config struct {
 	Rate        float64       // messages a second of one connection; 1000 if unset. Who sends more is read more slowly
 	Burst       int           // messages at once before Rate holds; 2000 if unset
 	Queue       int           // messages that wait for a slow reader before it is dropped; 2048 if unset
+	QueueBytes  int           // and bytes of them; 16 MiB if unset
 	WriteIn     time.Duration // how long one write may take; 10 s if unset
 	PrivateJobs bool          // encrypted jobs are shown only to their two parties, after AUTH
 	OfferPow    int           // NIP-13 bits that an offer of an unknown key needs; 0 for none
 	KnownAfter  time.Duration // how long a node must have been announced to be known; 10 minutes if unset
 
-	Log *slog.Logger
-	Now func() time.Time
+	Log *slog.Logger     // nothing is logged if unset
+	Now func() time.Time // the relay's clock; time.Now if unset
 }
 
 // Relay is an open relay.
@@ -60,11 +64,13 @@ type Relay struct {
 	mu       sync.Mutex
 	sessions map[*session]struct{}
 	closing  bool
-	active   sync.WaitGroup
+	working  sync.WaitGroup // events between their arrival and their OK
+	active   sync.WaitGroup // sessions, and the sweeping of what has expired
+	stop     context.CancelFunc
 }
 
-// Open opens the store, and the listener if there is to be one.
-func Open(_ context.Context, c Config) (*Relay, error) {
+// Open opens the store, and the listener if there is to be one. The relay works from then on, until Close.
+func Open(ctx context.Context, c Config) (*Relay, error) {
 	c = withDefaults(c)
 	r := &Relay{Config: c, index: newIndex(), sessions: map[*session]struct{}{}, saving: make(chan struct{}, maxSaving)}
 	var err error
@@ -84,6 +90,9 @@ func Open(_ context.Context, c Config) (*Relay, error) {
 	}
 	r.jobs = newJobs(r.store)
 	r.khatru = r.hooks()
+	sweep, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stop = stop
+	r.active.Go(func() { r.store.sweepEachMinute(sweep) })
 	return r, nil
 }
 
@@ -97,6 +106,7 @@ func withDefaults(c Config) Config {
 	set(&c.Rate, 1000)
 	set(&c.Burst, 2000)
 	set(&c.Queue, 2048)
+	set(&c.QueueBytes, 16<<20)
 	set(&c.WriteIn, 10*time.Second)
 	set(&c.KnownAfter, 10*time.Minute)
 	set(&c.Name, "infernet relay")
@@ -126,8 +136,12 @@ func (r *Relay) hooks() *khatru.Relay {
 	if r.OfferPow > 0 {
 		k.Info.SupportedNIPs = append(k.Info.SupportedNIPs, 13)
 	}
+	k.Info.Limitation = &nip11.RelayLimitationDocument{
+		MaxMessageLength: maxFrame, MaxSubscriptions: r.MaxSubs, MaxLimit: r.MaxLimit, DefaultLimit: r.MaxLimit, MaxSubidLength: maxSubID,
+		MaxEventTags: maxTags, CreatedAtUpperLimit: int64(events.MaxFuture / time.Second),
+	}
 	for _, policy := range []func(context.Context, *nostr.Event) (bool, string){
-		r.refuseShape, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refuseJob, r.refusePow,
+		r.refuseShape, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refusePow, r.refuseJob,
 	} {
 		k.RejectEvent = append(k.RejectEvent, unlessAdmitted(policy))
 	}
@@ -155,6 +169,7 @@ func (r *Relay) Handler() http.Handler {
 		case strings.EqualFold(req.Header.Get("Upgrade"), "websocket"):
 			r.serveSession(w, req)
 		case strings.Contains(req.Header.Get("Accept"), "application/nostr+json"):
+			w.Header().Set("Access-Control-Allow-Origin", "*") // NIP-11: any page may ask
 			r.khatru.HandleNIP11(w, req)
 		default:
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -175,15 +190,11 @@ func (r *Relay) Run(ctx context.Context) error {
 // relay goes away, and the store is closed.
 func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{Handler: r.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
-	sweep, stop := context.WithCancel(ctx)
-	defer stop()
-	r.active.Go(func() { r.store.sweepEachMinute(sweep) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	var err error
 	select {
 	case err = <-failed:
-		stop()
 	case <-ctx.Done():
 		server.Close() // connections that were upgraded are ours
 		<-failed
@@ -191,12 +202,17 @@ func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(err, r.Close())
 }
 
-// Close ends all connections and closes the store.
+// Close ends the relay: no event is taken any more, those under way come to the disk and get their OK, connections are
+// told that the relay goes away, and the store is closed.
 func (r *Relay) Close() error {
 	r.mu.Lock()
 	r.closing = true
+	r.mu.Unlock()
+	r.stop()
+	r.working.Wait()
+	r.mu.Lock()
 	for s := range r.sessions {
-		s.goAway()
+		s.out.finish()
 	}
 	r.mu.Unlock()
 	r.active.Wait()
@@ -205,59 +221,3 @@ func (r *Relay) Close() error {
 	}
 	return r.store.close()
 }
-
-// add runs an event through policies and the store, and hands it to its subscribers in between. It returns at once when
-// the event is refused; else done hears when it is on the disk.
-func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done func(ok bool, reason string)) {
-	if !r.store.begin(ev) {
-		done(true, "duplicate: the relay has this event")
-		return
-	}
-	if nostr.IsEphemeralKind(ev.Kind) {
-		defer r.store.end(ev)
-		if _, err := r.khatru.AddEvent(ctx, ev); err != nil {
-			done(false, err.Error())
-			return
-		}
-		r.index.dispatch(ev, raw)
-		done(true, "")
-		return
-	}
-	for _, reject := range r.khatru.RejectEvent {
-		if no, why := reject(ctx, ev); no {
-			r.store.end(ev)
-			done(false, nostr.NormalizeOKMessage(why, "blocked"))
-			return
-		}
-	}
-	replaceable := !nostr.IsRegularKind(ev.Kind)
-	if !replaceable {
-		r.jobs.note(ev)
-		r.index.dispatch(ev, raw)
-	}
-	r.saving <- struct{}{} // a connection that publishes faster than the disk writes is read more slowly
-	r.active.Go(func() {
-		defer func() { <-r.saving }()
-		defer r.store.end(ev)
-		if _, err := r.khatru.AddEvent(admitted(ctx), ev); err != nil {
-			done(false, err.Error())
-			return
-		}
-		if ev.Kind == nostr.KindDeletion {
-			r.delete(ctx, ev)
-		}
-		if replaceable {
-			r.index.dispatch(ev, raw)
-		}
-		done(true, "")
-	})
-}
-
-type admittedKey struct{}
-
-// admitted marks an event whose policies have run: they run before it is delivered, and the store comes after.
-func admitted(ctx context.Context) context.Context {
-	return context.WithValue(ctx, admittedKey{}, true)
-}
-
-func isAdmitted(ctx context.Context) bool { return ctx.Value(admittedKey{}) != nil }

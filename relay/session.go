@@ -18,8 +18,12 @@ import (
 	"infernet/events"
 )
 
-// maxFrame is the largest message read: an event of 60,000 bytes, its quotes escaped, with its envelope.
-const maxFrame = 128 << 10
+// maxFrame is the largest message read: an event of 60,000 bytes whose every letter its sender has written as an escape
+// (two bytes as six), with its envelope.
+const maxFrame = 192 << 10
+
+// pingEach is how often a client is asked whether it is still there.
+const pingEach = 30 * time.Second
 
 // session is one connection: one reader that takes messages in order, one writer behind a bounded queue.
 type session struct {
@@ -27,13 +31,11 @@ type session struct {
 	ws        *websocket.Conn
 	url       string // as this client knows the relay
 	challenge string
-	out       chan []byte
-	cancel    context.CancelFunc
+	out       *queue
 	tokens    float64
 	refilled  time.Time
 
 	mu     sync.Mutex
-	closed bool
 	authed map[string]bool
 	subs   map[string]*subscription
 }
@@ -54,7 +56,7 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 	challenge := make([]byte, 16)
 	rand.Read(challenge)
 	s := &session{
-		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: make(chan []byte, r.Queue), cancel: cancel,
+		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: newQueue(r.Queue, r.QueueBytes, cancel),
 		tokens: float64(r.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{},
 	}
 	if !r.enter(s) {
@@ -62,12 +64,21 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer r.leave(s)
-	var writer sync.WaitGroup
-	writer.Go(func() { s.write(ctx) })
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		defer cancel()
+		s.out.write(ctx, ws, r.WriteIn)
+	})
+	beside.Go(func() {
+		defer cancel()
+		if err := ping(ctx, ws, pingEach, r.WriteIn); err != nil {
+			r.Log.Debug("a client is gone", "err", err)
+		}
+	})
 	s.push(frame("AUTH", s.challenge))
 	s.read(ctx)
-	s.shut()
-	writer.Wait()
+	cancel()
+	beside.Wait()
 }
 
 func (r *Relay) enter(s *session) bool {
@@ -177,64 +188,7 @@ func (s *session) event(ctx context.Context, ev *nostr.Event) {
 		ok(false, "invalid: "+strings.TrimPrefix(err.Error(), events.ErrMalformed.Error()+": "))
 		return
 	}
-	s.r.add(withSession(ctx, s), ev, raw, ok)
-}
-
-// request answers a REQ: it registers first and then asks the store, so that nothing falls between.
-func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
-	if why := s.refuseRequest(m); why != "" {
-		s.push(frame("CLOSED", m.SubscriptionID, why))
-		return
-	}
-	sub := &subscription{
-		id: m.SubscriptionID, session: s, filters: m.Filters, prefix: eventPrefix(m.SubscriptionID), sent: map[string]bool{},
-	}
-	s.unsubscribe(sub.id) // the same id again takes its place
-	s.mu.Lock()
-	s.subs[sub.id] = sub
-	s.mu.Unlock()
-	s.r.index.add(sub)
-	for _, ev := range s.r.store.query(ctx, m.Filters, s.r.MaxLimit) {
-		if !s.maySee(ev) || !sub.first(ev.ID) {
-			continue
-		}
-		raw, err := json.Marshal(ev)
-		if err != nil {
-			continue
-		}
-		if !s.wait(ctx, sub.frame(raw)) {
-			return
-		}
-	}
-	sub.stored()
-	s.wait(ctx, frame("EOSE", sub.id))
-}
-
-func (s *session) refuseRequest(m *nostr.ReqEnvelope) string {
-	s.mu.Lock()
-	n, again := len(s.subs), s.subs[m.SubscriptionID] != nil
-	s.mu.Unlock()
-	switch {
-	case m.SubscriptionID == "" || len(m.SubscriptionID) > 64:
-		return "invalid: a subscription's id has 1 to 64 characters"
-	case len(m.Filters) == 0:
-		return "invalid: no filter"
-	case len(m.Filters) > s.r.MaxFilters:
-		return fmt.Sprintf("invalid: %d filters, at most %d", len(m.Filters), s.r.MaxFilters)
-	case !again && n >= s.r.MaxSubs:
-		return fmt.Sprintf("rate-limited: %d subscriptions on one connection, no more", s.r.MaxSubs)
-	}
-	return ""
-}
-
-func (s *session) unsubscribe(id string) {
-	s.mu.Lock()
-	sub := s.subs[id]
-	delete(s.subs, id)
-	s.mu.Unlock()
-	if sub != nil {
-		s.r.index.remove(sub)
-	}
+	s.r.add(ctx, ev, raw, ok) // false as the relay shuts down: the client hears that, and not that the event is stored
 }
 
 // auth remembers one more key of this client (NIP-42); several may be.
@@ -250,111 +204,14 @@ func (s *session) auth(ev *nostr.Event) {
 	s.push(frame("OK", ev.ID, true, ""))
 }
 
-// maySee says whether the client may read an event: encrypted jobs are their two parties' where the operator wants it.
-func (s *session) maySee(ev *nostr.Event) bool {
-	if !s.r.PrivateJobs || !events.IsEncrypted(ev) {
-		return true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := ev.Tags.Find("p")
-	return s.authed[ev.PubKey] || p != nil && s.authed[p[1]]
-}
-
 // push queues a message; a client that does not read is dropped.
 func (s *session) push(body []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	select {
-	case s.out <- body:
-	default:
+	if s.out.push(body) {
 		s.r.Log.Info("dropped a client that does not read")
-		s.closed = true
-		s.cancel()
-	}
-}
-
-// wait queues a message of an answer that the client asked for; only its own connection waits.
-func (s *session) wait(ctx context.Context, body []byte) bool {
-	for {
-		s.mu.Lock()
-		closed, free := s.closed, len(s.out) < cap(s.out)/2
-		if free && !closed {
-			s.out <- body
-		}
-		s.mu.Unlock()
-		if closed || free {
-			return !closed
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(time.Millisecond):
-		}
 	}
 }
 
 func (s *session) notice(text string) { s.push(frame("NOTICE", text)) }
-
-// shut ends the queue: the writer writes what is in it and then ends.
-func (s *session) shut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.out != nil && !s.closed {
-		s.closed = true
-	}
-	s.cancel()
-}
-
-// goAway tells the client that the relay shuts down, after what is queued.
-func (s *session) goAway() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	s.closed = true
-	select {
-	case s.out <- nil:
-	default:
-		s.cancel()
-	}
-}
-
-// write sends what is queued, each message within the time a write may take.
-func (s *session) write(ctx context.Context) {
-	defer s.cancel()
-	defer s.ws.CloseNow()
-	ping := time.NewTicker(30 * time.Second)
-	defer ping.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ping.C:
-			bounded, cancel := context.WithTimeout(ctx, s.r.WriteIn)
-			err := s.ws.Ping(bounded)
-			cancel()
-			if err != nil {
-				return
-			}
-		case body := <-s.out:
-			if body == nil {
-				s.ws.Close(websocket.StatusGoingAway, "the relay shuts down")
-				return
-			}
-			bounded, cancel := context.WithTimeout(ctx, s.r.WriteIn)
-			err := s.ws.Write(bounded, websocket.MessageText, body)
-			cancel()
-			if err != nil {
-				return
-			}
-		}
-	}
-}
 
 func frame(parts ...any) []byte {
 	body, err := json.Marshal(parts)
@@ -369,10 +226,4 @@ func cut(s string, n int) string {
 		return s[:n] + "…"
 	}
 	return s
-}
-
-type sessionKey struct{}
-
-func withSession(ctx context.Context, s *session) context.Context {
-	return context.WithValue(ctx, sessionKey{}, s)
 }

@@ -1,12 +1,12 @@
 package relay
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"slices"
+	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,28 +16,33 @@ import (
 	"github.com/nbd-wtf/go-nostr"
 )
 
-// store is Badger through eventstore, with what it lacks: events under way are found too, expired ones are not,
-// deletions leave tombstones, and one event is taken once.
+// store is Badger through eventstore, which keeps the events and finds them by one key at a time. What it gets wrong
+// with more than that is ours: filters (query.go), versions (replace), deletions (tombstone.go), expiry (sweep.go).
 type store struct {
-	db  *eventbadger.BadgerBackend
-	now func() time.Time
+	db        *eventbadger.BadgerBackend
+	now       func() time.Time
+	addresses [64]sync.Mutex // by address: versions of one address come one after the other
+	notes     sync.WaitGroup // writes that nobody waits for but close
 
-	mu     sync.Mutex
-	coming map[string]*nostr.Event // admitted, not on the disk yet
-	recent map[string]struct{}     // ids taken lately, ephemeral ones among them
-	older  map[string]struct{}
+	coming
 }
 
 // Our own keys beside eventstore's, which begin with 0 to 8 and 255.
 const (
-	keyDeleted        byte = 100 // id → author of the deletion
-	keyDeletedAddress byte = 101 // address → created_at of the deletion
+	keyDeleted        byte = 100 // id, author of the deletion → nothing
 	keyExpires        byte = 102 // time, id → nothing
+	keyVersion        byte = 103 // hash of an address → id of the version that holds
+	keyMet            byte = 104 // a node's key → when it was first announced here
+	keyDeletedAddress byte = 105 // hash of an address → created_at up to which it is deleted
+	keySchema         byte = 255 // eventstore's own
 )
+
+// pageLimit is more than one page of a query ever asks for: above it, eventstore would answer a quarter.
+const pageLimit = 1 << 20
 
 func openStore(c Config) (*store, error) {
 	db := &eventbadger.BadgerBackend{
-		Path: c.Dir, MaxLimit: c.MaxLimit,
+		Path: c.Dir, MaxLimit: pageLimit,
 		BadgerOptionsModifier: func(o badger.Options) badger.Options {
 			o = o.WithLogger(nil).WithSyncWrites(true).WithValueLogFileSize(64 << 20).WithMemTableSize(16 << 20).
 				WithNumMemtables(2).WithBlockCacheSize(32 << 20).WithMetricsEnabled(false)
@@ -47,252 +52,197 @@ func openStore(c Config) (*store, error) {
 			return o
 		},
 	}
-	if err := db.Init(); err != nil {
+	if err := initialise(db); err != nil {
 		return nil, err
 	}
-	return &store{db: db, now: c.Now, coming: map[string]*nostr.Event{}, recent: map[string]struct{}{}}, nil
+	return &store{db: db, now: c.Now, coming: newComing()}, nil
 }
 
-func (s *store) close() error { return s.db.DB.Close() }
-
-// recentIDs is how many ids are remembered at least: a repeat within them is answered without a look at the disk.
-const recentIDs = 20_000
-
-// begin takes an event on, unless the relay has it or is taking it.
-func (s *store) begin(ev *nostr.Event) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.coming[ev.ID] != nil {
-		return false
+// initialise opens the database. A new one is given eventstore's schema first: else it migrates nothing, aloud.
+func initialise(db *eventbadger.BadgerBackend) error {
+	files, err := os.ReadDir(db.Path)
+	if db.Path != "" && (len(files) > 0 || err != nil && !errors.Is(err, os.ErrNotExist)) {
+		return db.Init()
 	}
-	if _, ok := s.recent[ev.ID]; ok {
-		return false
+	fresh, err := badger.Open(db.BadgerOptionsModifier(badger.DefaultOptions(db.Path)))
+	if err != nil {
+		return err
 	}
-	if _, ok := s.older[ev.ID]; ok {
-		return false
+	if db.Path == "" { // nothing is in it, so there is no serial number to go on from, either
+		db.DB = fresh
+		return nil
 	}
-	if !nostr.IsEphemeralKind(ev.Kind) && s.has(ev.ID) {
-		return false
+	err = fresh.Update(func(tx *badger.Txn) error { return tx.Set([]byte{keySchema}, []byte{0, 5}) })
+	if err := errors.Join(err, fresh.Close()); err != nil {
+		return err
 	}
-	s.coming[ev.ID] = ev
-	return true
+	return db.Init()
 }
 
-// end ends what begin began: from now on the event is on the disk, was ephemeral, or was refused and may come again.
-func (s *store) end(ev *nostr.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.coming, ev.ID)
-	if !nostr.IsEphemeralKind(ev.Kind) {
-		return
-	}
-	if len(s.recent) >= recentIDs {
-		s.older, s.recent = s.recent, make(map[string]struct{}, recentIDs)
-	}
-	s.recent[ev.ID] = struct{}{}
+func (s *store) close() error {
+	s.notes.Wait()
+	return s.db.DB.Close()
 }
 
 // has says whether an event is on the disk.
 func (s *store) has(id string) bool { return s.byID(context.Background(), id) != nil }
 
 func (s *store) byID(ctx context.Context, id string) *nostr.Event {
-	found := s.ask(ctx, nostr.Filter{IDs: []string{id}, Limit: 1})
-	if len(found) == 0 {
+	if !isHex64(id) {
 		return nil
 	}
-	return found[0]
+	for _, ev := range s.ask(ctx, nostr.Filter{IDs: []string{id}}) {
+		if ev.ID == id { // eventstore looks at 16 digits of 64
+			return ev
+		}
+	}
+	return nil
 }
 
 // find is byID, over events under way too.
 func (s *store) find(ctx context.Context, id string) *nostr.Event {
-	s.mu.Lock()
-	ev := s.coming[id]
-	s.mu.Unlock()
-	if ev != nil {
+	if ev := s.admitted(id); ev != nil {
 		return ev
 	}
 	return s.byID(ctx, id)
 }
 
-// ask runs one filter on the disk.
-func (s *store) ask(ctx context.Context, f nostr.Filter) (found []*nostr.Event) {
-	events, err := s.db.QueryEvents(ctx, f)
-	if err != nil {
-		return nil
-	}
-	for ev := range events {
-		found = append(found, ev)
-	}
-	return found
-}
-
-// query gives what filters find, newest first: on the disk and under way, nothing expired, at most limit for each.
-func (s *store) query(ctx context.Context, filters nostr.Filters, limit int) (all []*nostr.Event) {
-	now, seen := nostr.Timestamp(s.now().Unix()), map[string]bool{}
-	for _, f := range filters {
-		if f.LimitZero {
-			continue
-		}
-		if f.Limit <= 0 || f.Limit > limit {
-			f.Limit = limit
-		}
-		found := s.underWay(f)
-		found = append(found, s.ask(ctx, f)...)
-		slices.SortStableFunc(found, newestFirst)
-		n := 0
-		for _, ev := range found {
-			if n == f.Limit {
-				break
-			}
-			if !seen[ev.ID] && !expired(ev, now) {
-				seen[ev.ID] = true
-				all = append(all, ev)
-				n++
-			}
-		}
-	}
-	slices.SortStableFunc(all, newestFirst)
-	return all
-}
-
-func (s *store) underWay(f nostr.Filter) (found []*nostr.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, ev := range s.coming {
-		if nostr.IsRegularKind(ev.Kind) && f.Matches(ev) {
-			found = append(found, ev)
-		}
-	}
-	return found
-}
-
-func newestFirst(a, b *nostr.Event) int {
-	return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(a.ID, b.ID))
-}
-
-func expired(ev *nostr.Event, now nostr.Timestamp) bool {
-	at := expiration(ev)
-	return at > 0 && at <= now
-}
-
 // save and replace are khatru's hooks; what they return is on the disk.
-func (s *store) save(ctx context.Context, ev *nostr.Event) error {
+func (s *store) save(ctx context.Context, _ *nostr.Event) error {
+	ev := admittedEvent(ctx)
+	s.expires(ev)
 	if err := s.db.SaveEvent(ctx, ev); err != nil && !errors.Is(err, eventstore.ErrDupEvent) {
 		return err
 	}
-	return s.remember(ev)
+	return nil
 }
 
-func (s *store) replace(ctx context.Context, ev *nostr.Event) error {
-	if err := s.db.ReplaceEvent(ctx, ev); err != nil && !errors.Is(err, eventstore.ErrDupEvent) {
+var (
+	errOlder   = errors.New("duplicate: a newer version is stored")
+	errSame    = errors.New("duplicate: the relay has this event")
+	errDeleted = errors.New("blocked: this event was deleted by its author")
+)
+
+// replace stores a version of an address, if it is the newest: of one second, that with the lower id (NIP-01). First the
+// event, then that it holds, then the old one goes: a crash in between leaves one of the two.
+func (s *store) replace(ctx context.Context, shell *nostr.Event) error {
+	ev := admittedEvent(ctx)
+	if !hasAddress(ev.Kind) { // for khatru, kinds from 40000 on are replaceable too
+		return s.save(ctx, shell)
+	}
+	at := addressOf(ev)
+	defer s.lock(at).Unlock()
+	if s.buried(ev) {
+		return errDeleted
+	}
+	old := s.version(ctx, at)
+	switch {
+	case old == nil:
+	case old.ID == ev.ID:
+		return errSame
+	case old.CreatedAt > ev.CreatedAt, old.CreatedAt == ev.CreatedAt && old.ID < ev.ID:
+		return errOlder
+	}
+	if err := s.save(ctx, ev); err != nil {
 		return err
 	}
-	if s.byID(ctx, ev.ID) == nil {
-		return errors.New("duplicate: a newer version is stored")
+	if err := s.set(append([]byte{keyVersion}, at[:]...), []byte(ev.ID)); err != nil {
+		return err
 	}
-	return s.remember(ev)
-}
-
-// remember notes when an event expires, so that sweeping need not look at all of them.
-func (s *store) remember(ev *nostr.Event) error {
-	at := expiration(ev)
-	if at <= 0 {
-		return nil
+	if old != nil {
+		return s.db.DeleteEvent(ctx, old)
 	}
-	return s.db.Update(func(tx *badger.Txn) error { return tx.Set(expiryKey(at, ev.ID), nil) })
+	return nil
 }
 
-func expiryKey(at nostr.Timestamp, id string) []byte {
-	key := binary.BigEndian.AppendUint64([]byte{keyExpires}, uint64(at))
-	raw, _ := hex.DecodeString(id)
-	return append(key, raw...)
+// address is the hash of kind, author and d: what replaceable and addressable events are known by (NIP-01).
+type address [sha256.Size]byte
+
+func hasAddress(kind int) bool { return nostr.IsReplaceableKind(kind) || nostr.IsAddressableKind(kind) }
+
+func addressOf(ev *nostr.Event) address { return addressFrom(ev.Kind, ev.PubKey, ev.Tags.GetD()) }
+
+func addressFrom(kind int, author, d string) address {
+	if !nostr.IsAddressableKind(kind) {
+		d = ""
+	}
+	return sha256.Sum256([]byte(strconv.Itoa(kind) + ":" + author + ":" + d))
 }
 
-// sweepEachMinute removes what has expired, until ctx ends.
-func (s *store) sweepEachMinute(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		s.sweep(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+func (s *store) lock(at address) *sync.Mutex {
+	mu := &s.addresses[int(at[0])%len(s.addresses)]
+	mu.Lock()
+	return mu
+}
+
+// version is the event that an address holds.
+func (s *store) version(ctx context.Context, at address) *nostr.Event {
+	id := s.value(append([]byte{keyVersion}, at[:]...))
+	return s.byID(ctx, string(id))
+}
+
+// holds says whether an event is the one that its address holds, or has none.
+func (s *store) holds(ev *nostr.Event) bool {
+	if !hasAddress(ev.Kind) {
+		return true
+	}
+	at := addressOf(ev)
+	id := s.value(append([]byte{keyVersion}, at[:]...))
+	return id == nil || string(id) == ev.ID
+}
+
+// meet remembers when a node was first announced here, by the relay's clock: created_at is whatever the node says.
+func (s *store) meet(key string) {
+	at := append([]byte{keyMet}, key...)
+	if s.value(at) == nil {
+		s.note(at, binary.BigEndian.AppendUint64(nil, uint64(s.now().Unix())))
 	}
 }
 
-func (s *store) sweep(ctx context.Context) {
-	var keys [][]byte
-	end := expiryKey(nostr.Timestamp(s.now().Unix()+1), "")
+// met says when a node was first announced here.
+func (s *store) met(key string) (time.Time, bool) {
+	at := s.value(append([]byte{keyMet}, key...))
+	if len(at) != 8 {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(binary.BigEndian.Uint64(at)), 0), true
+}
+
+func (s *store) value(key []byte) (value []byte) {
 	s.db.View(func(tx *badger.Txn) error {
-		it := tx.NewIterator(badger.IteratorOptions{Prefix: []byte{keyExpires}})
-		defer it.Close()
-		for it.Rewind(); it.Valid() && string(it.Item().Key()) < string(end); it.Next() {
-			keys = append(keys, it.Item().KeyCopy(nil))
-		}
-		return nil
-	})
-	for _, key := range keys {
-		if ctx.Err() != nil {
-			return
-		}
-		if ev := s.byID(ctx, hex.EncodeToString(key[9:])); ev != nil {
-			s.db.DeleteEvent(ctx, ev)
-		}
-		s.db.Update(func(tx *badger.Txn) error { return tx.Delete(key) })
-	}
-}
-
-// bury removes an event for good and leaves a tombstone for its author's id.
-func (s *store) bury(ctx context.Context, id, author string) error {
-	if ev := s.byID(ctx, id); ev != nil && ev.PubKey == author {
-		if err := s.db.DeleteEvent(ctx, ev); err != nil {
-			return err
-		}
-	}
-	return s.db.Update(func(tx *badger.Txn) error { return tx.Set(append([]byte{keyDeleted}, id+author...), nil) })
-}
-
-// buryAddress removes the versions of an address up to a time, and leaves a tombstone.
-func (s *store) buryAddress(ctx context.Context, kind int, author, d string, until nostr.Timestamp) error {
-	f := nostr.Filter{Kinds: []int{kind}, Authors: []string{author}, Until: &until, Limit: 10}
-	if nostr.IsAddressableKind(kind) {
-		f.Tags = nostr.TagMap{"d": {d}}
-	}
-	for _, ev := range s.ask(ctx, f) {
-		if err := s.db.DeleteEvent(ctx, ev); err != nil {
-			return err
-		}
-	}
-	return s.db.Update(func(tx *badger.Txn) error {
-		return tx.Set(addressKey(kind, author, d), binary.BigEndian.AppendUint64(nil, uint64(until)))
-	})
-}
-
-func addressKey(kind int, author, d string) []byte {
-	key := binary.BigEndian.AppendUint32([]byte{keyDeletedAddress}, uint32(kind))
-	return append(key, author+":"+d...)
-}
-
-// buried says whether an event was deleted by its author.
-func (s *store) buried(ev *nostr.Event) (deleted bool) {
-	s.db.View(func(tx *badger.Txn) error {
-		if _, err := tx.Get(append([]byte{keyDeleted}, ev.ID+ev.PubKey...)); err == nil {
-			deleted = true
-			return nil
-		}
-		if nostr.IsRegularKind(ev.Kind) {
-			return nil
-		}
-		item, err := tx.Get(addressKey(ev.Kind, ev.PubKey, ev.Tags.GetD()))
+		item, err := tx.Get(key)
 		if err != nil {
-			return nil
+			return err
 		}
-		return item.Value(func(until []byte) error {
-			deleted = uint64(ev.CreatedAt) <= binary.BigEndian.Uint64(until)
-			return nil
-		})
+		value, err = item.ValueCopy(nil)
+		return err
 	})
-	return deleted
+	return value
+}
+
+func (s *store) set(key, value []byte) error {
+	return s.db.Update(func(tx *badger.Txn) error { return tx.Set(key, value) })
+}
+
+// note writes what may be lost in a crash: nobody waits for the disk.
+func (s *store) note(key, value []byte) {
+	tx := s.db.NewTransaction(true)
+	if tx.Set(key, value) != nil {
+		tx.Discard()
+		return
+	}
+	s.notes.Add(1)
+	tx.CommitWith(func(error) { s.notes.Done() })
+}
+
+func isHex64(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }

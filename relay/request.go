@@ -1,0 +1,116 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/events"
+)
+
+const maxSubID = 64 // characters (NIP-01)
+
+// request answers a REQ: it registers first and then asks the store, so that nothing falls between.
+func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
+	if why := s.refuseRequest(m); why != "" {
+		s.push(frame("CLOSED", m.SubscriptionID, why))
+		return
+	}
+	sub := &subscription{
+		id: m.SubscriptionID, session: s, filters: m.Filters, prefix: eventPrefix(m.SubscriptionID), sent: map[string]bool{},
+	}
+	s.unsubscribe(sub.id) // the same id again takes its place
+	s.mu.Lock()
+	s.subs[sub.id] = sub
+	s.mu.Unlock()
+	s.r.index.add(sub)
+	for _, ev := range s.r.store.query(ctx, m.Filters, s.r.MaxLimit, s.maySee) {
+		if !sub.first(ev.ID) {
+			continue
+		}
+		raw, err := json.Marshal(ev)
+		if err != nil {
+			continue
+		}
+		if !s.out.wait(ctx, sub.frame(raw)) {
+			return
+		}
+	}
+	sub.stored()
+	s.out.wait(ctx, frame("EOSE", sub.id))
+}
+
+func (s *session) refuseRequest(m *nostr.ReqEnvelope) string {
+	s.mu.Lock()
+	n, again, known := len(s.subs), s.subs[m.SubscriptionID] != nil, len(s.authed) > 0
+	s.mu.Unlock()
+	switch {
+	case m.SubscriptionID == "" || len(m.SubscriptionID) > maxSubID:
+		return fmt.Sprintf("invalid: a subscription's id has 1 to %d characters", maxSubID)
+	case len(m.Filters) == 0:
+		return "invalid: no filter"
+	case len(m.Filters) > s.r.MaxFilters:
+		return fmt.Sprintf("invalid: %d filters, at most %d", len(m.Filters), s.r.MaxFilters)
+	case !again && n >= s.r.MaxSubs:
+		return fmt.Sprintf("rate-limited: %d subscriptions on one connection, no more", s.r.MaxSubs)
+	}
+	for _, f := range m.Filters {
+		if f.Search != "" {
+			return "error: this relay does not search (NIP-50)"
+		}
+		if s.r.PrivateJobs && !known && asksForAnswers(f) {
+			return "auth-required: encrypted jobs are shown to their two parties"
+		}
+	}
+	return ""
+}
+
+// asksForAnswers says whether a filter is what a party to a job asks with: by job or by key, for kinds that travel
+// encrypted. Who asks so unknown would miss what is private, and not know it.
+func asksForAnswers(f nostr.Filter) bool {
+	if f.Tags["e"] == nil && f.Tags["p"] == nil {
+		return false
+	}
+	if f.Kinds == nil {
+		return true
+	}
+	for _, kind := range f.Kinds {
+		switch {
+		case !events.IsMarket(kind):
+		case kind == events.KindCancel || hasAddress(kind): // always in clear
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+func (s *session) unsubscribe(id string) {
+	s.mu.Lock()
+	sub := s.subs[id]
+	delete(s.subs, id)
+	s.mu.Unlock()
+	if sub != nil {
+		s.r.index.remove(sub)
+	}
+}
+
+// maySee says whether the client may read an event: encrypted jobs are their two parties' where the operator wants it.
+func (s *session) maySee(ev *nostr.Event) bool {
+	if !s.r.PrivateJobs || !events.IsMarket(ev.Kind) || !events.IsEncrypted(ev) {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.authed[ev.PubKey] {
+		return true
+	}
+	for _, tag := range ev.Tags {
+		if len(tag) > 1 && tag[0] == "p" && s.authed[tag[1]] {
+			return true
+		}
+	}
+	return false
+}

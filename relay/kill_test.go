@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/nbd-wtf/go-nostr"
+	"go.uber.org/goleak"
 )
 
 const childEnv = "INFERNET_TEST_RELAY"
@@ -26,7 +27,8 @@ func TestMain(m *testing.M) {
 		r.Run(ctx)
 		return
 	}
-	os.Exit(m.Run())
+	// khatru starts one goroutine for each relay and has no way to end it
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/fiatjaf/khatru.(*expirationManager).start"))
 }
 
 // TestOKMeansOnTheDisk kills a relay with SIGKILL while events are published: every one that got its OK is there.
@@ -82,48 +84,4 @@ func TestOKMeansOnTheDisk(t *testing.T) {
 	if found := dial(t, again).query(nostr.Filter{IDs: acked}); len(found) != len(acked) {
 		t.Errorf("%d of %d acknowledged events are left", len(found), len(acked))
 	}
-}
-
-// TestFloodOfBadSignaturesSlowsOnlyItself floods one connection with forged events; another's publishes stay quick.
-func TestFloodOfBadSignaturesSlowsOnlyItself(t *testing.T) {
-	r := start(t, func(c *Config) { c.Rate, c.Burst = 200, 200 })
-	flood, honest := dial(t, r), dial(t, r)
-	forged := sign(t, node, 1, time.Now(), "x")
-	forged.Sig = sign(t, node, 1, time.Now(), "y").Sig
-	frame := mustJSON("EVENT", forged)
-	stop, done := make(chan struct{}), make(chan int)
-	go func() {
-		n := 0
-		for ; n < 5000; n++ {
-			select {
-			case <-stop:
-				done <- n
-				return
-			default:
-				flood.ws.Write(ctx, websocket.MessageText, frame)
-			}
-		}
-		done <- n
-	}()
-	go func() {
-		for {
-			if _, _, err := flood.ws.Read(ctx); err != nil {
-				return
-			}
-		}
-	}()
-	var slowest time.Duration
-	for i := range 40 {
-		began := time.Now()
-		honest.take(sign(t, stranger, 1, time.Now(), fmt.Sprint(i)))
-		slowest = max(slowest, time.Since(began))
-	}
-	close(stop)
-	if n := <-done; n == 0 {
-		t.Error("nothing was flooded")
-	}
-	if slowest > 2*time.Second {
-		t.Errorf("an honest publish took %s", slowest)
-	}
-	t.Logf("slowest honest publish: %s", slowest)
 }

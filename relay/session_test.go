@@ -1,10 +1,13 @@
 package relay
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,4 +182,53 @@ func TestFramesAboveTheLimitEndTheConnection(t *testing.T) {
 	if _, _, err := c.ws.Read(ctx); websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestFloodOfBadSignaturesSlowsOnlyItself floods one connection with forged events: few of them are looked at, and
+// another's publishes stay quick.
+func TestFloodOfBadSignaturesSlowsOnlyItself(t *testing.T) {
+	const rate, burst = 200, 200
+	r := start(t, func(c *Config) { c.Rate, c.Burst = rate, burst })
+	flood, honest := dial(t, r), dial(t, r)
+	forged := sign(t, node, 1, time.Now(), "x")
+	forged.Sig = sign(t, node, 1, time.Now(), "y").Sig
+	body := mustJSON("EVENT", forged)
+	flooding, stop := context.WithCancel(ctx)
+	defer stop()
+	began := time.Now()
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		for flood.ws.Write(flooding, websocket.MessageText, body) == nil {
+		}
+	})
+	var verified atomic.Int64
+	first := make(chan struct{})
+	beside.Go(func() {
+		for {
+			_, body, err := flood.ws.Read(flooding)
+			if err != nil {
+				return
+			}
+			if strings.HasPrefix(string(body), `["OK"`) && verified.Add(1) == 1 {
+				close(first)
+			}
+		}
+	})
+	<-first // the flood runs
+	var slowest time.Duration
+	for i := range 100 {
+		began := time.Now()
+		honest.take(sign(t, stranger, 1, time.Now(), fmt.Sprint(i)))
+		slowest = max(slowest, time.Since(began))
+	}
+	most := int64((burst+rate*time.Since(began).Seconds())/badSignature) + 2
+	if n := verified.Load(); n > most {
+		t.Errorf("%d forged events were verified, want at most %d", n, most)
+	}
+	stop()
+	beside.Wait()
+	if slowest > time.Second {
+		t.Errorf("an honest publish took %s", slowest)
+	}
+	t.Logf("%d forged events verified, slowest honest publish %s", verified.Load(), slowest)
 }

@@ -28,9 +28,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("INFERNET_PROVIDE_PROBE", "http://127.0.0.1:1/v1") // whatever runs on this machine stays out of it
 			env.Setenv("INFERNET_RELAYS", "ws://127.0.0.1:1")
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every process of a race build lingers for a second
+			env.Values[lastKey{}] = new(*exec.Cmd)
+			env.Values[failKey{}] = env.T().(interface{ Errorf(string, ...any) }).Errorf
 			return os.Mkdir(home, 0o700)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "code": code, "eventually": eventually},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await": await, "code": code, "eventually": eventually,
+			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "exited": exited, "object": object},
 	})
 }
 

@@ -81,14 +81,13 @@ func tomlValue(k setting, s *settings) string {
 	return fmt.Sprintf("%q", hide(s.text(k.name)))
 }
 
-var secretIn = regexp.MustCompile(`(secret=)[^&\s]+|(://[^/@\s]+:)[^@\s]+@`)
+// secretIn finds what is secret in an address: some options' values, and a password, or a name that stands alone.
+var (
+	secretIn   = regexp.MustCompile(`((?:secret|token|api_key|password)=)[^&,\s]+`)
+	passwordIn = regexp.MustCompile(`(://(?:[^/@:,\s]*:)?)[^/@,\s]+@`)
+)
 
 // hide hides what is secret in an address.
 func hide(s string) string {
-	return secretIn.ReplaceAllStringFunc(s, func(m string) string {
-		if strings.HasPrefix(m, "secret=") {
-			return "secret=hidden"
-		}
-		return m[:strings.LastIndex(m, ":")+1] + "hidden@"
-	})
+	return passwordIn.ReplaceAllString(secretIn.ReplaceAllString(s, "${1}hidden"), "${1}hidden@")
 }

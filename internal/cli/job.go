@@ -48,7 +48,8 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 				return nil
 			}
 			printed := false
-			show := &shower{app: a, verbose: o.verbose, plain: order.Way == consumer.Plain, poor: c.Wallet == nil, free: order.MaxCost == 0}
+			show := a.newShower(o.verbose)
+			show.plain, show.poor, show.free = order.Way == consumer.Plain, c.Wallet == nil, order.MaxCost == 0
 			got, err := c.Do(cmd.Context(), order, func(s consumer.Step) {
 				if !printed && !a.json { // the answer's object names it
 					printed = true
@@ -90,7 +91,10 @@ func (a *app) jobWatchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			show := &shower{app: a, verbose: verbose}
+			if ended(c.Ledger, id) == "cancelled" { // else it would be bought after all
+				return withHint(fmt.Errorf("job %s is over already: cancelled", cutKey(string(id))), "infernet job show %s", cutKey(string(id)))
+			}
+			show := a.newShower(verbose)
 			got, err := c.Resume(cmd.Context(), id, show.step)
 			return show.end(got, err)
 		},
@@ -116,6 +120,9 @@ func (a *app) jobCancelCommand() *cobra.Command {
 			id, err := a.wholeID(c.Ledger, args[0])
 			if err != nil {
 				return err
+			}
+			if end := ended(c.Ledger, id); end != "" {
+				return withHint(fmt.Errorf("job %s is over already: %s", cutKey(string(id)), end), "infernet job show %s", cutKey(string(id)))
 			}
 			if err := c.Cancel(cmd.Context(), id); err != nil {
 				return err

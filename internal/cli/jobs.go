@@ -83,6 +83,20 @@ func (a *app) wholeID(l *ledger.Ledger, arg string) (events.ID, error) {
 	return found, nil
 }
 
+// ended is how a job ended, "" while it is open.
+func ended(l *ledger.Ledger, id events.ID) string {
+	rows, err := l.Jobs(ledger.Customer, 10_000)
+	if err != nil {
+		return ""
+	}
+	for _, r := range rows {
+		if r.Job == id {
+			return r.End
+		}
+	}
+	return ""
+}
+
 func (a *app) jobShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:         "show ID",

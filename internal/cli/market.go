@@ -34,7 +34,7 @@ func (a *app) marketCommand() *cobra.Command {
 	list("nodes", "The nodes, living ones first", "node, name, alive, kinds, market (models, prices, gpus, concurrency, pay, delivery, payee)", a.marketNodes)
 	list("models", "The models that living nodes run, and the best price of each", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketModels)
 	list("prices", "What every living node asks for every model", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketPrices)
-	list("offers", "The offers of the last minutes that are not encrypted", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
+	list("offers", "The offers of the last minutes that are open, not encrypted to one customer", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
 	return cmd
 }
 

@@ -23,6 +23,7 @@ type orderFlags struct {
 	temperature         float64
 	kind                int
 	first, noStream     bool
+	open                bool
 	params              []string
 	verbose             bool
 }
@@ -53,6 +54,7 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.Float64Var(&o.temperature, "temperature", 0, "0 is the most likely text")
 	f.IntVar(&o.kind, "kind", events.KindText, "kind of job: 5050 text, 5001 summary, 5002 translation, 5800 embeddings")
 	f.BoolVar(&o.first, "first", false, "take the first offer that fits")
+	f.BoolVar(&o.open, "open", false, "let nodes offer in the open, for everybody to compare")
 	f.BoolVar(&o.noStream, "no-stream", false, "wait for the whole result")
 	f.StringArrayVar(&o.params, "param", nil, "further parameter, name=value")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
@@ -67,6 +69,7 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	order := consumer.Order{
 		Kind: o.kind, Inputs: []events.Input{{Value: prompt, Type: "text"}}, MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
 		Pay: s.list("run.pay"), Way: s.text("run.way"), Node: events.PubKey(o.node), Window: s.duration("run.window"), First: o.first,
+		Open: o.open,
 		Life: s.duration("run.deadline"),
 	}
 	if err := checkOrder(&order); err != nil {
@@ -135,6 +138,9 @@ func checkOrder(o *consumer.Order) error {
 // prompt reads stdin for "-".
 func (a *app) prompt(arg string) (string, error) {
 	if arg != "-" {
+		if len(arg) > events.MaxEvent {
+			return "", usage("the prompt has %d bytes, no event carries more than %d", len(arg), events.MaxEvent)
+		}
 		return arg, notEmpty(arg)
 	}
 	body, err := io.ReadAll(io.LimitReader(a.In, events.MaxEvent+1))

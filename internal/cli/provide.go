@@ -47,7 +47,7 @@ func (a *app) provideCommand() *cobra.Command {
 		Short:       "Sell what this machine can compute",
 		Long:        "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.",
 		Example:     "infernet provide --engine echo: --free",
-		Annotations: says("node, engine, wallet, once jobs are taken"),
+		Annotations: says("node, engine, wallet; once jobs are taken"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ := cmd.Flags().GetBool("free")

@@ -43,7 +43,8 @@ func (a *app) run(cmd *cobra.Command, o *orderFlags, prompt string) error {
 		return err
 	}
 	defer done()
-	show := &shower{app: a, verbose: o.verbose, plain: order.Way == consumer.Plain, poor: c.Wallet == nil, free: order.MaxCost == 0}
+	show := a.newShower(o.verbose)
+	show.plain, show.poor, show.free = order.Way == consumer.Plain, c.Wallet == nil, order.MaxCost == 0
 	got, err := c.Do(cmd.Context(), order, show.step)
 	return show.end(got, err)
 }

@@ -19,11 +19,28 @@ type shower struct {
 	poor     bool // there is no wallet
 	free     bool // nothing is to be paid
 	streamed strings.Builder
+	waiting  *waiting
 	broken   bool // the stream's last line was ended, for a line of the conversation
+}
+
+// newShower says what is waited for, too, unless a program reads.
+func (a *app) newShower(verbose bool) *shower {
+	w := &shower{app: a, verbose: verbose}
+	if !a.json {
+		w.waiting = startWaiting(a.Err, "the relays")
+	}
+	return w
 }
 
 // step shows one step: text as it streams, and every event if verbose.
 func (w *shower) step(s consumer.Step) {
+	switch {
+	case w.waiting == nil:
+	case s.Delta != "": // text says enough
+		w.waiting.end()
+	default:
+		w.waiting.heard(next(s))
+	}
 	if s.Delta != "" {
 		w.streamed.WriteString(s.Delta)
 		switch {
@@ -56,6 +73,9 @@ func (w *shower) step(s consumer.Step) {
 
 // end shows the answer, as far as it was not streamed, and the receipt line.
 func (w *shower) end(d *consumer.Delivery, err error) error {
+	if w.waiting != nil {
+		w.waiting.end()
+	}
 	if err != nil {
 		if w.streamed.Len() > 0 && !w.json && !w.broken {
 			fmt.Fprintln(w.Out)

@@ -22,7 +22,7 @@ func (a *app) upCommand() *cobra.Command {
 		Long: "Runs a relay, a play-money wallet service and a provider in one process, and makes wallets with play money for the\n" +
 			"provider and for you, so that 'infernet run' in another terminal just works. Play money is worth nothing.",
 		Example:     "infernet up",
-		Annotations: says("relay, node, engine, once jobs are taken"),
+		Annotations: says("relay, node, engine; once jobs are taken"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ = cmd.Flags().GetBool("free")

@@ -98,7 +98,7 @@ func (a *app) checkRelay(ctx context.Context) (string, error) {
 		}
 		found = append(found, r.URL+" "+name)
 	}
-	return strings.Join(found, ", "), nil
+	return hide(strings.Join(found, ", ")), nil
 }
 
 // relayFacts asks a relay for its facts (NIP-11), and for the time.
@@ -136,7 +136,7 @@ func (a *app) checkClock(ctx context.Context) (string, error) {
 func (a *app) checkEngine(ctx context.Context) (string, error) {
 	url, found, err := a.findEngine(ctx)
 	if err != nil || strings.HasPrefix(url, "llamacpp:///") { // loading a model takes a while
-		return url + " (" + found + ")", err
+		return hide(url) + " (" + found + ")", err
 	}
 	e, _, err := a.openEngine(ctx)
 	if err != nil {
@@ -144,7 +144,7 @@ func (a *app) checkEngine(ctx context.Context) (string, error) {
 	}
 	defer e.Close()
 	models, err := e.Models(ctx)
-	return fmt.Sprintf("%s (%s), %d models", url, found, len(models)), err
+	return fmt.Sprintf("%s (%s), %d models", hide(url), found, len(models)), err
 }
 
 func (a *app) checkWallet(ctx context.Context) (string, error) {

@@ -194,12 +194,23 @@ func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 	if err := level.UnmarshalText([]byte(a.settings.text("log.level"))); err != nil {
 		return usage("log.level (from %s): %q is none of debug, info, warn, error", a.settings.source["log.level"], a.settings.text("log.level"))
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: hideAttr}
 	if a.log = slog.New(slog.NewTextHandler(a.Err, options)); a.settings.yes("log.json") {
 		a.log = slog.New(slog.NewJSONHandler(a.Err, options))
 	}
 	slog.SetDefault(a.log) // libraries that write to the standard log end up here too
 	return nil
+}
+
+// hideAttr hides what is secret in an address that is logged.
+func hideAttr(_ []string, attr slog.Attr) slog.Attr {
+	switch attr.Value.Kind() {
+	case slog.KindString, slog.KindAny:
+		if text := attr.Value.String(); text != hide(text) {
+			attr.Value = slog.StringValue(hide(text))
+		}
+	}
+	return attr
 }
 
 // object writes one JSON object as a line.

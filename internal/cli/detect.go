@@ -91,5 +91,5 @@ func (a *app) openEngine(ctx context.Context) (engine.Engine, string, error) {
 		}
 		return nil, "", err
 	}
-	return e, fmt.Sprintf("%s (%s)", url, found), nil
+	return e, fmt.Sprintf("%s (%s)", hide(url), found), nil
 }

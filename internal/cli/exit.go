@@ -66,7 +66,7 @@ func explain(err error, args []string) (code int, message, hint string) {
 	if ok {
 		hint = said
 	}
-	return code, message, hint
+	return code, hide(message), hide(hint)
 }
 
 func meaning(err error, args []string) (code int, hint string) {

@@ -77,7 +77,7 @@ type node struct{ key, engine, wallet string }
 
 // tell writes a line of the conversation.
 func (a *app) tell(what, format string, args ...any) {
-	fmt.Fprintf(a.Err, "%s %s\n", what, fmt.Sprintf(format, args...))
+	fmt.Fprintf(a.Err, "%s %s\n", what, hide(fmt.Sprintf(format, args...)))
 }
 
 // provide runs a node until ctx ends. ready is called once it is known on a relay.

@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,22 @@ func TestDeletionOvertakesNothing(t *testing.T) {
 	late := sign(t, node, 1, time.Now(), "late")
 	c.take(sign(t, node, 5, time.Now(), "", nostr.Tag{"e", late.ID}))
 	c.refuses(late, "blocked:")
+}
+
+// TestDeletionOfAnEventUnderWay comes between its admission and its way to the disk.
+func TestDeletionOfAnEventUnderWay(t *testing.T) {
+	r := start(t, nil)
+	ev := sign(t, node, 1, time.Now(), "x")
+	r.store.begin(ev, nil)
+	r.store.admit(ev)
+	r.delete(ctx, sign(t, node, 5, time.Now(), "", nostr.Tag{"e", ev.ID}))
+	if err := r.commit(withAdmitted(ctx, ev), ev); err == nil || !strings.HasPrefix(err.Error(), "blocked:") {
+		t.Errorf("got %v", err)
+	}
+	r.store.end(ev, false, "")
+	if r.store.has(ev.ID) {
+		t.Error("a deleted event is stored")
+	}
 }
 
 // TestCancelBeforeItsRequestKeepsTheRequest: relays get events in any order.

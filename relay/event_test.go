@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,27 +115,43 @@ func TestReplaceableEventsHoldTheNewest(t *testing.T) {
 	}
 }
 
-// TestVersionsAtTheSameTimeLeaveOne publishes versions of one address over many connections at once.
+// TestVersionsAtTheSameTimeLeaveOne stores versions of one address all at once.
 func TestVersionsAtTheSameTimeLeaveOne(t *testing.T) {
 	r := start(t, nil)
 	now := time.Now()
+	var versions []*nostr.Event
+	for i := range 60 {
+		versions = append(versions, sign(t, node, 30078, now.Add(-time.Duration(i%10)*time.Second), fmt.Sprint(i), nostr.Tag{"d", "x"}))
+	}
 	var all sync.WaitGroup
-	for i := range 8 {
-		c := dial(t, r)
-		versions := []*nostr.Event{}
-		for j := range 10 {
-			versions = append(versions, sign(t, node, 30078, now.Add(time.Duration(j-20)*time.Second), fmt.Sprint(i, j), nostr.Tag{"d", "x"}))
-		}
-		all.Go(func() {
-			for _, ev := range versions {
-				c.say("EVENT", ev)
-				c.hear("OK")
+	for _, ev := range versions {
+		all.Add(1)
+		go r.add(ctx, ev, nil, func(ok bool, reason string) {
+			defer all.Done()
+			if !ok {
+				t.Errorf("refused: %s", reason)
 			}
 		})
 	}
 	all.Wait()
-	if found := dial(t, r).query(nostr.Filter{Kinds: []int{30078}}); len(found) != 1 || !strings.HasSuffix(found[0].Content, " 9") {
-		t.Errorf("%d versions are left, %v", len(found), found)
+	slices.SortFunc(versions, newestFirst)
+	stored := r.store.ask(ctx, nostr.Filter{Kinds: []int{30078}, Limit: 100})
+	if len(stored) != 1 || stored[0].ID != versions[0].ID {
+		t.Errorf("%d versions are left, want only the newest", len(stored))
+	}
+}
+
+// TestOldVersionThatACrashLeftIsNotServed: a crash between two writes leaves both on the disk.
+func TestOldVersionThatACrashLeftIsNotServed(t *testing.T) {
+	r := start(t, nil)
+	c := dial(t, r)
+	old := sign(t, node, 30078, time.Now().Add(-time.Minute), "old", nostr.Tag{"d", "x"})
+	c.take(sign(t, node, 30078, time.Now(), "new", nostr.Tag{"d", "x"}))
+	if err := r.store.save(withAdmitted(ctx, old), old); err != nil {
+		t.Fatal(err)
+	}
+	if found := c.query(nostr.Filter{Kinds: []int{30078}}); len(found) != 1 || found[0].Content != "new" {
+		t.Errorf("found %v", found)
 	}
 }
 
@@ -257,6 +274,21 @@ func TestDuplicateUnderWayHearsWhatBecomesOfIt(t *testing.T) {
 		if fmt.Sprint(heard) != "["+want+"]" {
 			t.Errorf("heard %q, want %q", heard, want)
 		}
+	}
+}
+
+// TestEventUnderWayIsFound: who asks after it was delivered to others, and before it is on the disk, gets it too.
+func TestEventUnderWayIsFound(t *testing.T) {
+	r := start(t, nil)
+	ev := sign(t, node, 1, time.Now(), "x")
+	r.store.begin(ev, nil)
+	r.store.admit(ev)
+	if found := r.store.query(ctx, nostr.Filters{{Kinds: []int{1}}}, 10, nil); len(found) != 1 {
+		t.Errorf("found %d", len(found))
+	}
+	r.store.end(ev, false, "error: no disk")
+	if found := r.store.query(ctx, nostr.Filters{{Kinds: []int{1}}}, 10, nil); len(found) != 0 {
+		t.Errorf("found %d after it failed", len(found))
 	}
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -87,6 +88,42 @@ func TestRulesOfAJobOutliveTheRelay(t *testing.T) {
 	c.take(sign(t, customer, 5, time.Now(), "", nostr.Tag{"e", first.ID}))
 	if found := c.query(nostr.Filter{IDs: []string{first.ID}}); len(found) != 1 {
 		t.Error("the award was deleted")
+	}
+}
+
+// TestAwardBeforeItsRequestCounts: relays get events in any order.
+func TestAwardBeforeItsRequestCounts(t *testing.T) {
+	r := start(t, nil)
+	c := dial(t, r)
+	job := auction(t)
+	award := func(i int) *nostr.Event {
+		return signed(t, customer, &events.Award{Head: head(), Job: events.ID(job.ID), Offer: events.ID(fmt.Sprintf("%064x", i)), Node: node.PublicKey(), Until: events.At(time.Now()) + 30})
+	}
+	first := award(1)
+	c.take(first)
+	c.take(job)
+	c.refuses(award(2), "blocked: job already awarded "+first.ID)
+}
+
+// TestSenderWhoLeavesTeachesNothingWrong: what is looked up for an event is whole, also when its connection has ended.
+func TestSenderWhoLeavesTeachesNothingWrong(t *testing.T) {
+	r := start(t, nil)
+	c := dial(t, r)
+	job := auction(t)
+	award := func(i int) *nostr.Event {
+		return signed(t, customer, &events.Award{Head: head(), Job: events.ID(job.ID), Offer: events.ID(fmt.Sprintf("%064x", i)), Node: node.PublicKey(), Until: events.At(time.Now()) + 30})
+	}
+	c.take(job)
+	c.take(award(1))
+	r.jobs.mu.Lock()
+	clear(r.jobs.all) // forgotten, as after a restart
+	r.jobs.mu.Unlock()
+	left, leave := context.WithCancel(ctx)
+	leave()
+	heard := make(chan string, 1)
+	r.add(left, award(2), nil, func(ok bool, reason string) { heard <- fmt.Sprint(ok, reason) })
+	if got := <-heard; !strings.Contains(got, "already awarded") {
+		t.Errorf("heard %s", got)
 	}
 }
 

@@ -52,40 +52,26 @@ func (s *store) search(ctx context.Context, f nostr.Filter, show func(*nostr.Eve
 
 const page = 256
 
-// pages reads what one key finds, newest first, until there are enough or no more.
+// pages reads what one key finds, newest first, until there are enough or no more. A page begins in the second where the
+// last one ended.
 func (s *store) pages(ctx context.Context, f nostr.Filter, n *newest) {
-	edge := map[string]bool{} // events of the second where the last page ended
 	for f.Limit = page; ctx.Err() == nil; {
 		if at, ok := n.floor(); ok && (f.Since == nil || *f.Since < at) {
 			f.Since = &at
 		}
 		found := s.ask(ctx, f)
-		if len(found) == 0 {
-			return
-		}
-		last, fresh := found[len(found)-1].CreatedAt, false
 		for _, ev := range found {
-			if !edge[ev.ID] {
-				fresh = true
-				n.add(ev)
-			}
+			n.add(ev)
 		}
 		if len(found) < f.Limit {
 			return
 		}
-		if f.Until == nil || *f.Until != last {
-			clear(edge)
-		}
-		for _, ev := range found {
-			if ev.CreatedAt == last {
-				edge[ev.ID] = true
-			}
-		}
-		if !fresh || found[0].CreatedAt == last { // more in one second than a page holds
-			f.Limit = min(2*f.Limit, pageLimit)
-			if !fresh && f.Limit == pageLimit {
+		last := found[len(found)-1].CreatedAt
+		if found[0].CreatedAt == last { // there may be more in one second than a page holds
+			if f.Limit == pageLimit {
 				return
 			}
+			f.Limit = min(2*f.Limit, pageLimit)
 		}
 		f.Until = &last
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,6 +208,34 @@ func TestQueriesFindWhatANaiveLoopFinds(t *testing.T) {
 	}
 	if hits < 1000 {
 		t.Errorf("only %d events were found in all", hits)
+	}
+}
+
+// TestEventBetweenRegistrationAndQueryComesOnce: khatru asks its store first and loses such an event. The store looks at
+// the clock between the two.
+func TestEventBetweenRegistrationAndQueryComesOnce(t *testing.T) {
+	var armed atomic.Bool
+	var r *Relay
+	ev := sign(t, node, 1, time.Now(), "between")
+	r = start(t, func(c *Config) {
+		c.Now = func() time.Time {
+			if armed.CompareAndSwap(true, false) {
+				done := make(chan struct{})
+				raw, _ := json.Marshal(ev)
+				r.add(ctx, ev, raw, func(bool, string) { close(done) })
+				<-done
+			}
+			return time.Now()
+		}
+	})
+	c := dial(t, r)
+	c.hear("AUTH")
+	armed.Store(true)
+	if found := c.query(nostr.Filter{Kinds: []int{1}}); len(found) != 1 {
+		t.Errorf("it came %d times", len(found))
+	}
+	if armed.Load() {
+		t.Error("nothing came between")
 	}
 }
 

@@ -123,10 +123,10 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 
 // TestLongAnswerToASlowReaderIsWhole: stored events wait for the reader; only it waits.
 func TestLongAnswerToASlowReaderIsWhole(t *testing.T) {
-	r := start(t, func(c *Config) { c.Queue = 8 })
+	r := start(t, func(c *Config) { c.Queue, c.QueueBytes = 8, 8<<10 })
 	c := dial(t, r)
 	for i := range 200 {
-		c.take(sign(t, node, 1, time.Now(), fmt.Sprint(i)))
+		c.take(sign(t, node, 1, time.Now(), fmt.Sprint(i, strings.Repeat("x", 1000))))
 	}
 	if found := c.query(nostr.Filter{Kinds: []int{1}}); len(found) != 200 {
 		t.Errorf("found %d of 200", len(found))

@@ -10,6 +10,7 @@ import (
 	"github.com/nbd-wtf/go-nostr"
 
 	"infernet/events"
+	"infernet/internal/durable"
 )
 
 // Role is a party's part in a job.
@@ -24,13 +25,13 @@ const (
 // Take writes down that a job is taken on, in one commit: its first events, and facts that belong to it. From now on it
 // is unfinished.
 func (l *Ledger) Take(job events.ID, role Role, facts map[string][]byte, evs ...*nostr.Event) error {
-	return l.db.Write(func(tx *sql.Tx) error { return take(tx, job, role, facts, evs) })
+	return l.db.Write(func(tx *durable.Tx) error { return take(tx, job, role, facts, evs) })
 }
 
 // TakeAndBegin is Take and Begin, for a job that nobody pays for first, in one commit instead of two. Nothing is written
 // if the job was started before.
 func (l *Ledger) TakeAndBegin(job events.ID, role Role, facts map[string][]byte, evs ...*nostr.Event) (first bool, err error) {
-	err = l.db.Write(func(tx *sql.Tx) error {
+	err = l.db.Write(func(tx *durable.Tx) error {
 		if first, err = start(tx, job); err != nil || !first {
 			return err
 		}
@@ -39,7 +40,7 @@ func (l *Ledger) TakeAndBegin(job events.ID, role Role, facts map[string][]byte,
 	return first, err
 }
 
-func take(tx *sql.Tx, job events.ID, role Role, facts map[string][]byte, evs []*nostr.Event) error {
+func take(tx *durable.Tx, job events.ID, role Role, facts map[string][]byte, evs []*nostr.Event) error {
 	for name, value := range facts {
 		if _, err := put(tx, job, name, value); err != nil {
 			return err
@@ -54,10 +55,10 @@ func take(tx *sql.Tx, job events.ID, role Role, facts map[string][]byte, evs []*
 
 // Keep writes signed events of a job into the journal. An event that is there already stays as it is.
 func (l *Ledger) Keep(job events.ID, evs ...*nostr.Event) error {
-	return l.db.Write(func(tx *sql.Tx) error { return keep(tx, job, evs) })
+	return l.db.Write(func(tx *durable.Tx) error { return keep(tx, job, evs) })
 }
 
-func keep(tx *sql.Tx, job events.ID, evs []*nostr.Event) error {
+func keep(tx *durable.Tx, job events.ID, evs []*nostr.Event) error {
 	for _, ev := range evs {
 		body, err := json.Marshal(ev)
 		if err != nil {
@@ -94,14 +95,14 @@ func (l *Ledger) Events(job events.ID) ([]*nostr.Event, error) {
 
 // Put keeps a fact or secret of a job: the first write wins, and what is kept is returned.
 func (l *Ledger) Put(job events.ID, name string, value []byte) (kept []byte, err error) {
-	err = l.db.Write(func(tx *sql.Tx) error {
+	err = l.db.Write(func(tx *durable.Tx) error {
 		kept, err = put(tx, job, name, value)
 		return err
 	})
 	return kept, err
 }
 
-func put(tx *sql.Tx, job events.ID, name string, value []byte) ([]byte, error) {
+func put(tx *durable.Tx, job events.ID, name string, value []byte) ([]byte, error) {
 	if value == nil {
 		value = []byte{}
 	}
@@ -124,7 +125,7 @@ func (l *Ledger) Value(job events.ID, name string) (value []byte, ok bool, err e
 
 // Finish writes down how a job ended: it is not resumed any more.
 func (l *Ledger) Finish(job events.ID, end string) error {
-	return l.db.Write(func(tx *sql.Tx) error {
+	return l.db.Write(func(tx *durable.Tx) error {
 		_, err := tx.Exec("update jobs set end = ? where job = ? and end is null", end, string(job))
 		return err
 	})

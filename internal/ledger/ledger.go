@@ -6,8 +6,6 @@
 package ledger
 
 import (
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,52 +17,28 @@ type Ledger struct {
 	db *durable.DB
 }
 
-const schema = `
-create table if not exists claims      (hash text primary key, job text not null) without rowid;
-create table if not exists starts      (job text primary key, at integer not null) without rowid;
-create table if not exists uses        (offer text primary key, job text not null) without rowid;
-create table if not exists commitments (job text primary key, hash text not null unique, payee text not null, bolt11 text not null,
+var schema = durable.Schema{Version: 1, Tables: `
+create table claims      (hash text primary key, job text not null) without rowid;
+create table starts      (job text primary key, at integer not null) without rowid;
+create table uses        (offer text primary key, job text not null) without rowid;
+create table commitments (job text primary key, hash text not null unique, payee text not null, bolt11 text not null,
                                         amount integer not null, at integer not null, preimage text) without rowid;
-create table if not exists voids       (hash text primary key, job text not null, amount integer not null, why text not null, at integer not null) without rowid;
-create table if not exists facts       (job text not null, name text not null, value blob not null, primary key (job, name)) without rowid;
-create table if not exists events      (seq integer primary key, id text not null unique, job text not null, event text not null);
-create index if not exists events_job  on events (job, seq);
-create table if not exists jobs        (seq integer primary key, job text not null, role text not null, at integer not null, end text, unique (job, role));
-create index if not exists jobs_open   on jobs (role, seq) where end is null;
-pragma user_version = 1;
-`
+create table voids       (hash text primary key, job text not null, amount integer not null, why text not null, at integer not null) without rowid;
+create table facts       (job text not null, name text not null, value blob not null, primary key (job, name)) without rowid;
+create table events      (seq integer primary key, id text not null unique, job text not null, event text not null);
+create index events_job  on events (job, seq);
+create table jobs        (seq integer primary key, job text not null, role text not null, at integer not null, end text, unique (job, role));
+create index jobs_open   on jobs (role, seq) where end is null;
+`}
 
 // ErrForeign says that a file is no ledger of this version.
-var ErrForeign = errors.New("not a ledger of this version")
+var ErrForeign = durable.ErrForeign
 
 // Open opens a ledger, and makes it if there is none, readable by its owner only.
 func Open(path string) (*Ledger, error) {
-	l, err := open(path)
+	db, err := durable.Open(path, schema)
 	if err != nil {
 		return nil, fmt.Errorf("ledger %s: %w", path, err)
-	}
-	return l, nil
-}
-
-func open(path string) (*Ledger, error) {
-	db, err := durable.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	var version int
-	if err := db.QueryRow("pragma user_version").Scan(&version); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
-	}
-	if version > 1 {
-		db.Close()
-		return nil, fmt.Errorf("%w: it is of version %d", ErrForeign, version)
-	}
-	if version == 0 {
-		if _, err := db.Exec("begin immediate;" + schema + "commit"); err != nil {
-			db.Close()
-			return nil, err
-		}
 	}
 	return &Ledger{db}, nil
 }
@@ -73,7 +47,7 @@ func open(path string) (*Ledger, error) {
 func (l *Ledger) Close() error { return l.db.Close() }
 
 // once inserts a row that may exist once, and says whether this call did.
-func once(tx *sql.Tx, query string, args ...any) (first bool, err error) {
+func once(tx *durable.Tx, query string, args ...any) (first bool, err error) {
 	res, err := tx.Exec(query+" on conflict do nothing", args...)
 	if err != nil {
 		return false, err

@@ -2,12 +2,15 @@ package ledger
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,10 +19,16 @@ import (
 	"github.com/nbd-wtf/go-nostr"
 
 	"infernet/events"
+	"infernet/internal/durable"
 	"infernet/wallet"
 )
 
-const childEnv = "INFERNET_TEST_LEDGER"
+// What the process that tests start is told.
+const (
+	childEnv = "INFERNET_TEST_LEDGER"      // the ledger's file
+	actEnv   = "INFERNET_TEST_LEDGER_ACT"  // what it does, again and again
+	fromEnv  = "INFERNET_TEST_LEDGER_FROM" // the first job's number
+)
 
 // TestMain is also the process that tests race against and kill.
 func TestMain(m *testing.M) {
@@ -29,9 +38,18 @@ func TestMain(m *testing.M) {
 			fmt.Println("error", err)
 			os.Exit(1)
 		}
-		for i := 0; i < 20_000; i++ {
-			h := hashOf(i)
-			first, err := l.Begin(jobOf(i), &h)
+		act := map[string]func(i int) (bool, error){
+			"begin": func(i int) (bool, error) { h := hashOf(i); return l.Begin(jobOf(i), &h) },
+			"claim": func(i int) (bool, error) { return l.Claim(hashOf(i), jobOf(os.Getpid())) },
+			"start": func(i int) (bool, error) { return l.Start(jobOf(i)) },
+			"use":   func(i int) (bool, error) { return l.Use(jobOf(i), jobOf(os.Getpid())) },
+			"commit": func(i int) (bool, error) {
+				return l.Commit(Commitment{Job: jobOf(i), Hash: hashOf(i), Amount: 1, At: time.Now()})
+			},
+		}[os.Getenv(actEnv)]
+		from, _ := strconv.Atoi(os.Getenv(fromEnv))
+		for i := from; i < 20_000; i++ {
+			first, err := act(i)
 			if err != nil {
 				fmt.Println("error", err)
 				os.Exit(1)
@@ -111,74 +129,125 @@ func TestBeginIsBothOrNeither(t *testing.T) {
 	}
 }
 
-func TestTwoProcessesBeginEachJobOnce(t *testing.T) {
-	_, path := fresh(t)
-	const each = 150
-	firsts := make([]int, each)
-	var mu sync.Mutex
-	var wait sync.WaitGroup
-	for range 2 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"="+path)
-		out, err := cmd.StdoutPipe()
-		ok(t, err)
-		ok(t, cmd.Start())
-		wait.Go(func() {
-			scan := bufio.NewScanner(out)
-			for scan.Scan() {
-				var i int
-				var first bool
-				if n, _ := fmt.Sscan(scan.Text(), &i, &first); n != 2 {
-					t.Errorf("said %q", scan.Text())
-					break
-				}
-				if i >= each {
-					break
-				}
-				if first {
-					mu.Lock()
-					firsts[i]++
-					mu.Unlock()
-				}
-			}
-			cmd.Process.Kill()
-			cmd.Wait()
-		})
-	}
-	wait.Wait()
-	for i, n := range firsts {
-		if n != 1 {
-			t.Errorf("job %d was first %d times", i, n)
-		}
-	}
-}
-
-func TestWhatWasSaidSurvivesAKill(t *testing.T) {
-	_, path := fresh(t)
+// child is a process that acts on a ledger and says what came of it.
+func child(t *testing.T, path, act string, from int) (kill func(), said *bufio.Scanner) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+path)
+	cmd.Env = append(os.Environ(), childEnv+"="+path, actEnv+"="+act, fmt.Sprintf("%s=%d", fromEnv, from))
 	out, err := cmd.StdoutPipe()
 	ok(t, err)
 	ok(t, cmd.Start())
-	said := 0
-	scan := bufio.NewScanner(out)
-	for scan.Scan() {
-		if said++; said == 200 {
-			cmd.Process.Kill() // and read what it had said until then
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return func() { cmd.Process.Kill() }, bufio.NewScanner(out)
+}
+
+// TestTwoProcessesAgreeWhoIsFirst has two processes do the same on one file, which neither of them has made.
+func TestTwoProcessesAgreeWhoIsFirst(t *testing.T) {
+	for _, act := range []string{"begin", "claim", "start", "use", "commit"} {
+		t.Run(act, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "ledger.db")
+			const each = 60
+			firsts := make([]int, each)
+			won := [2]int{}
+			var mu sync.Mutex
+			var wait sync.WaitGroup
+			for who := range 2 {
+				kill, said := child(t, path, act, 0)
+				wait.Go(func() {
+					next := 0
+					for said.Scan() {
+						var i int
+						var first bool
+						if n, _ := fmt.Sscan(said.Text(), &i, &first); n != 2 || i != next {
+							t.Errorf("said %q after %d", said.Text(), next)
+							break
+						}
+						if next++; i >= each {
+							break
+						}
+						if first {
+							mu.Lock()
+							firsts[i]++
+							won[who]++
+							mu.Unlock()
+						}
+					}
+					if next <= each {
+						t.Errorf("a process ended after %d", next)
+					}
+					kill()
+				})
+			}
+			wait.Wait()
+			for i, n := range firsts {
+				if n != 1 {
+					t.Errorf("job %d was first %d times", i, n)
+				}
+			}
+			t.Logf("first: %d and %d times", won[0], won[1])
+		})
+	}
+}
+
+// TestWhatWasSaidSurvivesKills kills a process that begins jobs, again and again on one file, at random places.
+func TestWhatWasSaidSurvivesKills(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	rounds := 8
+	if os.Getenv("INFERNET_LONG") != "" {
+		rounds = 200
+	}
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	from, half := 0, 0
+	var all []int // the jobs that were said
+	for range rounds {
+		kill, scan := child(t, path, "begin", from)
+		enough := 1 + rnd.IntN(40)
+		said := 0
+		for scan.Scan() { // to the end: also what it had said when it was killed
+			var i int
+			var first bool
+			if n, _ := fmt.Sscan(scan.Text(), &i, &first); n != 2 {
+				break // the kill cut the line
+			}
+			if i != from+said || !first {
+				t.Fatalf("said %q, want job %d", scan.Text(), from+said)
+			}
+			all = append(all, i)
+			if said++; said == enough {
+				kill()
+			}
 		}
-	}
-	cmd.Wait()
-	l, err := Open(path)
-	ok(t, err)
-	defer l.Close()
-	for i := range said {
-		if job, err := l.Claimed(hashOf(i)); err != nil || job != jobOf(i) {
-			t.Errorf("claim %d was said and is gone: %s %v", i, job, err)
+		if said < enough {
+			t.Fatalf("only %d were said", said)
 		}
+		l, err := Open(path)
+		ok(t, err)
+		for _, i := range all {
+			if job, err := l.Claimed(hashOf(i)); err != nil || job != jobOf(i) {
+				t.Fatalf("claim %d was said and is gone: %s %v", i, job, err)
+			}
+			if first, err := l.Start(jobOf(i)); err != nil || first {
+				t.Fatalf("start %d was said and is gone: %v", i, err)
+			}
+		}
+		// the one that it was killed in is there with both halves or with none
+		from += said
+		claimed, err := l.Claimed(hashOf(from))
+		ok(t, err)
+		fresh, err := l.Start(jobOf(from))
+		ok(t, err)
+		if (claimed == "") != fresh {
+			t.Errorf("job %d: claimed by %q, and its start was free: %v", from, claimed, fresh)
+		}
+		if claimed != "" {
+			half++
+		}
+		from++
+		ok(t, l.Close())
 	}
-	if said < 200 {
-		t.Errorf("only %d were said", said)
-	}
+	t.Logf("%d kills over %d jobs; %d were done and not yet said", rounds, from, half)
 }
 
 func TestOneCommitmentForAJob(t *testing.T) {
@@ -279,11 +348,83 @@ func TestOnlyItsOwnerReadsIt(t *testing.T) {
 	}
 }
 
-func TestForeignFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.db")
-	ok(t, os.WriteFile(path, []byte(strings.Repeat("not a database ", 1000)), 0o600))
-	if _, err := Open(path); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), path) {
-		t.Errorf("got %v", err)
+// TestForeignFiles opens what is no ledger: a clear error that names the file, and the file stays as it is.
+func TestForeignFiles(t *testing.T) {
+	for name, make := range map[string]func(path string){
+		"text": func(path string) {
+			ok(t, os.WriteFile(path, []byte(strings.Repeat("not a database ", 1000)), 0o600))
+		},
+		"another program's database": func(path string) {
+			db, err := durable.Open(path, durable.Schema{})
+			ok(t, err)
+			_, err = db.Exec("create table claims (x); insert into claims values (1)")
+			ok(t, errors.Join(err, db.Close()))
+		},
+		"a ledger of the future": func(path string) {
+			l, err := Open(path)
+			ok(t, err)
+			_, err = l.db.Exec("pragma user_version = 2")
+			ok(t, errors.Join(err, l.Close()))
+		},
+	} {
+		path := filepath.Join(t.TempDir(), "x.db")
+		make(path)
+		before, err := os.ReadFile(path)
+		ok(t, err)
+		if _, err := Open(path); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+			t.Errorf("%s was changed", name)
+		}
+	}
+	if _, err := Open(t.TempDir()); err == nil {
+		t.Error("a folder is a ledger")
+	}
+}
+
+// TestADamagedLedgerBuysNothing overwrites pages of a ledger: its answers are errors, never "first".
+func TestADamagedLedgerBuysNothing(t *testing.T) {
+	l, path := fresh(t)
+	const n = 200
+	for i := range n {
+		h := hashOf(i)
+		_, err := l.Begin(jobOf(i), &h)
+		ok(t, err)
+	}
+	ok(t, l.Close())
+	body, err := os.ReadFile(path)
+	ok(t, err)
+	const page = 4096
+	for name, keep := range map[string]int{"all but the first page": page, "the second half": len(body) / page / 2 * page, "the header": 0} {
+		damaged := bytes.Clone(body)
+		for i := keep; i < len(damaged); i++ {
+			damaged[i] = 0xff
+		}
+		path := filepath.Join(t.TempDir(), "damaged.db")
+		ok(t, os.WriteFile(path, damaged, 0o600))
+		l, err := Open(path)
+		if err != nil {
+			if !strings.Contains(err.Error(), path) {
+				t.Errorf("%s: %v does not name the file", name, err)
+			}
+			continue
+		}
+		failed := 0
+		for i := range n {
+			h := hashOf(i)
+			first, err := l.Begin(jobOf(i), &h)
+			if first {
+				t.Fatalf("%s: job %d began again", name, i)
+			}
+			if err != nil {
+				failed++
+			}
+		}
+		if failed == 0 {
+			t.Errorf("%s: nothing was noticed", name)
+		}
+		l.Close()
 	}
 }
 

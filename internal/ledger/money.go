@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"infernet/events"
+	"infernet/internal/durable"
 	"infernet/wallet"
 )
 
 // Claim takes a payment for a job. first is false if the payment bought something before.
 func (l *Ledger) Claim(h wallet.Hash, job events.ID) (first bool, err error) {
-	err = l.db.Write(func(tx *sql.Tx) (err error) {
+	err = l.db.Write(func(tx *durable.Tx) (err error) {
 		first, err = claim(tx, h, job)
 		return err
 	})
@@ -21,7 +22,7 @@ func (l *Ledger) Claim(h wallet.Hash, job events.ID) (first bool, err error) {
 
 // Start starts a job. first is false if it was started before.
 func (l *Ledger) Start(job events.ID) (first bool, err error) {
-	err = l.db.Write(func(tx *sql.Tx) (err error) {
+	err = l.db.Write(func(tx *durable.Tx) (err error) {
 		first, err = start(tx, job)
 		return err
 	})
@@ -31,7 +32,7 @@ func (l *Ledger) Start(job events.ID) (first bool, err error) {
 // Begin claims a payment, if there is one, and starts its job, in one commit: both or neither. first is false if either
 // was done before.
 func (l *Ledger) Begin(job events.ID, h *wallet.Hash) (first bool, err error) {
-	err = l.db.Write(func(tx *sql.Tx) error {
+	err = l.db.Write(func(tx *durable.Tx) error {
 		claimed := true
 		if h != nil {
 			if claimed, err = claim(tx, *h, job); err != nil {
@@ -52,11 +53,11 @@ func (l *Ledger) Begin(job events.ID, h *wallet.Hash) (first bool, err error) {
 
 var errTaken = errors.New("taken")
 
-func claim(tx *sql.Tx, h wallet.Hash, job events.ID) (bool, error) {
+func claim(tx *durable.Tx, h wallet.Hash, job events.ID) (bool, error) {
 	return once(tx, "insert into claims (hash, job) values (?, ?)", h.String(), string(job))
 }
 
-func start(tx *sql.Tx, job events.ID) (bool, error) {
+func start(tx *durable.Tx, job events.ID) (bool, error) {
 	return once(tx, "insert into starts (job, at) values (?, ?)", string(job), now())
 }
 
@@ -71,7 +72,7 @@ func (l *Ledger) Claimed(h wallet.Hash) (job events.ID, err error) {
 
 // Use uses an offer up for a job. ours says whether the offer is this job's now: false if another job took it before.
 func (l *Ledger) Use(offer, job events.ID) (ours bool, err error) {
-	err = l.db.Write(func(tx *sql.Tx) error {
+	err = l.db.Write(func(tx *durable.Tx) error {
 		first, err := once(tx, "insert into uses (offer, job) values (?, ?)", string(offer), string(job))
 		if first || err != nil {
 			ours = first
@@ -100,7 +101,7 @@ type Commitment struct {
 // Commit writes a commitment down before it is paid. first is false if the job has one already, or the hash was
 // committed to before: nothing is written then.
 func (l *Ledger) Commit(c Commitment) (first bool, err error) {
-	err = l.db.Write(func(tx *sql.Tx) error {
+	err = l.db.Write(func(tx *durable.Tx) error {
 		known, err := hashKnown(tx, c.Hash)
 		if err != nil || known {
 			return err
@@ -137,7 +138,7 @@ func (l *Ledger) Commitment(job events.ID) (*Commitment, error) {
 
 // Settle writes down that a job's commitment is paid, with the proof.
 func (l *Ledger) Settle(job events.ID, r wallet.Preimage) error {
-	return l.db.Write(func(tx *sql.Tx) error {
+	return l.db.Write(func(tx *durable.Tx) error {
 		res, err := tx.Exec("update commitments set preimage = ? where job = ? and hash = ?", r.String(), string(job), r.Hash().String())
 		return oneRow(res, err, "job %s has no commitment that this preimage opens", job)
 	})
@@ -145,7 +146,7 @@ func (l *Ledger) Settle(job events.ID, r wallet.Preimage) error {
 
 // Void frees a job of its commitment, so that another may be made. Only for a payment that the wallet says has failed.
 func (l *Ledger) Void(job events.ID, why string) error {
-	return l.db.Write(func(tx *sql.Tx) error {
+	return l.db.Write(func(tx *durable.Tx) error {
 		_, err := tx.Exec(`insert into voids (hash, job, amount, why, at)
 			select hash, job, amount, ?, ? from commitments where job = ? and preimage is null`, why, now(), string(job))
 		if err != nil {

@@ -21,6 +21,7 @@ const (
 	hashWords      = 52
 	keyWords       = 53
 	maxLength      = 7089 // characters that the largest QR code holds
+	maxExpiry      = 1 << 32 * time.Second
 )
 
 // Field types: their letters in bech32's alphabet.
@@ -147,8 +148,8 @@ func (v *Invoice) field(kind byte, data words) (used bool, err error) {
 		return true, nil
 	case fieldExpiry:
 		n, err := data.number()
-		if err != nil || n > 1<<32 {
-			return false, fmt.Errorf("expiry of %d seconds: %w", n, errors.New("too long"))
+		if err != nil || n > uint64(maxExpiry/time.Second) {
+			return false, errors.New("the expiry is too long")
 		}
 		v.Expiry = time.Duration(n) * time.Second
 		return true, nil

@@ -24,6 +24,8 @@ const (
 	Simnet  = "sb"
 )
 
+var networks = []string{Regtest, Signet, Mainnet, Testnet, Simnet} // a longer one before its beginning
+
 // Defaults of BOLT 11.
 const (
 	DefaultExpiry  = time.Hour
@@ -146,7 +148,7 @@ func splitPrefix(hrp string) (network string, amount events.Msat, err error) {
 	if !ok {
 		return "", 0, fmt.Errorf("it begins with %q, not with ln", hrp[:min(len(hrp), 4)])
 	}
-	for _, known := range []string{Regtest, Signet, Mainnet, Testnet, Simnet} { // longest first
+	for _, known := range networks {
 		if after, ok := strings.CutPrefix(rest, known); ok {
 			amount, err = parseAmount(after)
 			return known, amount, err

@@ -18,23 +18,19 @@ type book struct{ db *durable.DB }
 // mint is the account that new money comes from.
 const mint = "mint"
 
-const schema = `
-create table if not exists accounts (key text primary key, balance integer not null) without rowid;
-create table if not exists entries  (seq integer primary key, account text not null, msat integer not null, hash text not null, request text not null);
-create table if not exists invoices (hash text primary key, preimage text not null, account text not null, amount integer not null, bolt11 text not null,
+var schema = durable.Schema{Version: 1, Tables: `
+create table accounts (key text primary key, balance integer not null) without rowid;
+create table entries  (seq integer primary key, account text not null, msat integer not null, hash text not null, request text not null);
+create table invoices (hash text primary key, preimage text not null, account text not null, amount integer not null, bolt11 text not null,
                                      description text not null, created integer not null, expires integer not null, settled integer not null default 0,
                                      payer text not null default '', request text not null unique) without rowid;
-create table if not exists refusals (request text primary key, code text not null, message text not null, at integer not null) without rowid;
-`
+create table refusals (request text primary key, code text not null, message text not null, at integer not null) without rowid;
+`}
 
 func openBook(path string) (*book, error) {
-	db, err := durable.Open(path)
+	db, err := durable.Open(path, schema)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := db.Exec(schema); err != nil {
-		db.Close()
-		return nil, err
+		return nil, fmt.Errorf("play money %s: %w", path, err)
 	}
 	return &book{db}, nil
 }
@@ -68,7 +64,7 @@ func (v *invoice) transaction(way string) nip47.Transaction {
 
 // add writes an invoice down. A request that is repeated gets the invoice that it got before.
 func (b *book) add(request events.ID, v *invoice) (stored *invoice, err error) {
-	err = b.db.Write(func(tx *sql.Tx) error {
+	err = b.db.Write(func(tx *durable.Tx) error {
 		stored, err = scan(tx.QueryRow(selectInvoice+" where request = ?", string(request)))
 		if stored != nil || err != nil {
 			return err
@@ -92,7 +88,7 @@ func (b *book) add(request events.ID, v *invoice) (stored *invoice, err error) {
 // stays refused: its payer has been told that nothing was sent, and whoever repeats it later must not make that untrue.
 func (b *book) pay(request events.ID, payer events.PubKey, hash wallet.Hash, text string, opening events.Msat, now int64) (v *invoice, first bool, err error) {
 	var refusal *nip47.Error
-	err = b.db.Write(func(tx *sql.Tx) error {
+	err = b.db.Write(func(tx *durable.Tx) error {
 		if refusal, err = refused(tx, request); refusal != nil || err != nil {
 			return err
 		}
@@ -116,7 +112,7 @@ func (b *book) pay(request events.ID, payer events.PubKey, hash wallet.Hash, tex
 const remember = 10 * time.Minute
 
 // refused gives the answer that a request got, if that was a no.
-func refused(tx *sql.Tx, request events.ID) (*nip47.Error, error) {
+func refused(tx *durable.Tx, request events.ID) (*nip47.Error, error) {
 	no := &nip47.Error{}
 	err := tx.QueryRow("select code, message from refusals where request = ?", string(request)).Scan(&no.Code, &no.Message)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -126,7 +122,7 @@ func refused(tx *sql.Tx, request events.ID) (*nip47.Error, error) {
 }
 
 // pay gives a *nip47.Error before anything is moved, or moves all.
-func pay(tx *sql.Tx, request events.ID, payer events.PubKey, hash wallet.Hash, text string, opening events.Msat, now int64) (v *invoice, first bool, err error) {
+func pay(tx *durable.Tx, request events.ID, payer events.PubKey, hash wallet.Hash, text string, opening events.Msat, now int64) (v *invoice, first bool, err error) {
 	if v, err = scan(tx.QueryRow(selectInvoice+" where hash = ?", hash.String())); err != nil {
 		return nil, false, err
 	}
@@ -161,7 +157,7 @@ func pay(tx *sql.Tx, request events.ID, payer events.PubKey, hash wallet.Hash, t
 }
 
 // open gives an account's balance; a new account is given its opening balance.
-func open(tx *sql.Tx, account events.PubKey, opening events.Msat) (have events.Msat, err error) {
+func open(tx *durable.Tx, account events.PubKey, opening events.Msat) (have events.Msat, err error) {
 	err = tx.QueryRow("select balance from accounts where key = ?", string(account)).Scan(&have)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return have, err
@@ -169,7 +165,7 @@ func open(tx *sql.Tx, account events.PubKey, opening events.Msat) (have events.M
 	return opening, move(tx, mint, account, opening, "", "opening")
 }
 
-func move(tx *sql.Tx, from, to events.PubKey, amount events.Msat, hash, request string) error {
+func move(tx *durable.Tx, from, to events.PubKey, amount events.Msat, hash, request string) error {
 	for _, side := range []struct {
 		account events.PubKey
 		msat    events.Msat
@@ -192,7 +188,7 @@ func (b *book) balance(account events.PubKey, opening events.Msat) (have events.
 	if !errors.Is(err, sql.ErrNoRows) {
 		return have, err
 	}
-	err = b.db.Write(func(tx *sql.Tx) (err error) {
+	err = b.db.Write(func(tx *durable.Tx) (err error) {
 		have, err = open(tx, account, opening)
 		return err
 	})

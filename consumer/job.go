@@ -171,7 +171,10 @@ func (j *job) next(ctx context.Context, until time.Time) (events.Message, error)
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			if why := context.Cause(ctx); why != errDeadline || j.c.Now().Before(until) {
+				return nil, why
+			}
+			return nil, nil // both are over: the step says what it missed
 		case <-timer.C:
 			return nil, nil
 		case err := <-j.sent:

@@ -30,7 +30,7 @@ create table refusals (request text primary key, code text not null, message tex
 func openBook(path string) (*book, error) {
 	db, err := durable.Open(path, schema)
 	if err != nil {
-		return nil, fmt.Errorf("play money %s: %w", path, err)
+		return nil, err
 	}
 	return &book{db}, nil
 }

@@ -9,7 +9,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -149,7 +148,7 @@ func (c *Consumer) finish(ctx context.Context, j *job) (*Delivery, error) {
 			return done, c.end(ctx, j, err)
 		}
 		c.Log.Info("the node did not show up, orders from the next", "job", j.req.ID, "node", j.node, "next", next.Author)
-		if err := c.Ledger.Finish(j.req.ID, "no show"); err != nil {
+		if err := j.finish("no show"); err != nil {
 			return nil, err
 		}
 		if j, err = c.order(ctx, j, next); err != nil {
@@ -193,8 +192,8 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 			}
 		}
 	}
-	if err := c.Ledger.Finish(j.req.ID, end); err != nil {
-		return errors.Join(why, fmt.Errorf("ledger: %w", err))
+	if err := j.finish(end); err != nil {
+		return errors.Join(why, err)
 	}
 	return why
 }

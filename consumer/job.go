@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -22,6 +23,7 @@ type job struct {
 	watch  func(Step)
 	req    *events.Request
 	sub    *pool.Subscription
+	taken  func() error // waits until the job is in the ledger
 	sent   <-chan error // the request's publication
 	began  time.Time    // when the customer asked, for the first of several tries
 	asked  time.Time    // when this request was published
@@ -82,14 +84,53 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 	if j.offer != nil { // an order: what it takes up belongs to it
 		kept = append(kept, j.offers[j.offer.ID])
 	}
-	if err := j.c.Ledger.Take(j.req.ID, ledger.Customer, facts, kept...); err != nil {
-		return fmt.Errorf("ledger: %w", err)
+	j.listen(ctx) // the relay looks while the ledger writes
+	if err := j.record(facts, kept); err != nil {
+		return err
 	}
-	j.c.Step(j.req.ID, "submitted")
-	j.listen(ctx)
 	j.asked = j.c.Now()
 	j.sent = j.c.Pool.Send(ctx, ev)
 	j.tell(Step{Event: ev, Message: j.req})
+	return nil
+}
+
+// record writes the job into the ledger. One that may cost money waits for it, a free one lets its request go at once.
+func (j *job) record(facts map[string][]byte, kept []*nostr.Event) error {
+	done := make(chan error, 1)
+	j.taken = sync.OnceValue(func() error { return <-done })
+	write := func() {
+		err := j.c.Ledger.Take(j.req.ID, ledger.Customer, facts, kept...)
+		if err != nil {
+			err = fmt.Errorf("ledger: %w", err)
+		} else {
+			j.c.Step(j.req.ID, "submitted")
+		}
+		done <- err
+	}
+	if j.order.MaxCost == 0 {
+		go write()
+		return nil
+	}
+	write()
+	return j.taken()
+}
+
+// inLedger waits until the job is in the ledger.
+func (j *job) inLedger() error {
+	if j.taken == nil { // it comes from there
+		return nil
+	}
+	return j.taken()
+}
+
+// finish closes the job in the ledger.
+func (j *job) finish(end string) error {
+	if err := j.inLedger(); err != nil {
+		return err
+	}
+	if err := j.c.Ledger.Finish(j.req.ID, end); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
 	return nil
 }
 
@@ -269,6 +310,9 @@ func (j *job) fold() *events.Job { return events.Fold(j.req, j.said, j.c.Now()) 
 func (j *job) say(ctx context.Context, m events.Message, relies ...*nostr.Event) error {
 	ev, err := events.Sign(ctx, m, j.signer)
 	if err != nil {
+		return err
+	}
+	if err := j.inLedger(); err != nil {
 		return err
 	}
 	if err := j.c.Ledger.Keep(j.req.ID, append(relies, ev)...); err != nil {

@@ -132,6 +132,9 @@ func (c *Consumer) Submit(ctx context.Context, o Order) (events.ID, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := j.inLedger(); err != nil {
+		return "", err
+	}
 	if err := <-j.sent; err != nil {
 		return "", fmt.Errorf("no relay took the job: %w", err)
 	}

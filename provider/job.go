@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -20,10 +21,10 @@ type job struct {
 	stop    context.CancelCauseFunc
 	awards  chan heard
 	terms   *terms
-	tracked bool        // the journal resumes it after a crash
-	resumed bool        // it comes from the journal of an earlier run
-	begun   bool        // started together with its first entry in the journal
-	paid    events.Msat // what arrived for it
+	tracked bool         // the journal resumes it after a crash
+	resumed bool         // it comes from the journal of an earlier run
+	begun   func() error // waits until a free job's first entry and its start are on the disk; nil for others
+	paid    events.Msat  // what arrived for it
 
 	// what was said, in this run or in one before a crash
 	offer   *events.Offer
@@ -99,6 +100,9 @@ func (p *Provider) recall(ctx context.Context, kept []*nostr.Event) (*job, error
 // say signs a message of the job, writes it into the journal and then publishes it. With wait, it returns only after a
 // relay said OK.
 func (p *Provider) say(ctx context.Context, j *job, m events.Message, wait bool) error {
+	if err := j.onDisk(); err != nil {
+		return err
+	}
 	ev, err := events.Sign(ctx, m, p.Signer)
 	if err != nil {
 		return err
@@ -112,6 +116,15 @@ func (p *Provider) say(ctx context.Context, j *job, m events.Message, wait bool)
 	return p.publish(ctx, j, ev, wait)
 }
 
+// onDisk waits for the job's first entry in the journal. The engine works on a free job while that is written: nothing
+// is said before.
+func (j *job) onDisk() error {
+	if j.begun == nil {
+		return nil
+	}
+	return j.begun()
+}
+
 // track writes a job into the journal before anything is promised: the request and the terms it is taken for.
 func (p *Provider) track(j *job) error {
 	if j.tracked {
@@ -123,14 +136,20 @@ func (p *Provider) track(j *job) error {
 	}
 	facts := map[string][]byte{"terms": body}
 	if j.terms.Pay == events.PayFree && j.req.Bids == nil && j.req.Order == "" { // nothing to wait for: it begins at once
-		first, err := p.Ledger.TakeAndBegin(j.req.ID, ledger.Provider, facts, j.ev)
-		if err != nil {
-			return fmt.Errorf("journal: %w", err)
-		}
-		if !first {
-			return errUsed
-		}
-		j.tracked, j.begun = true, true
+		written := make(chan error, 1)
+		p.working.Go(func() {
+			first, err := p.Ledger.TakeAndBegin(j.req.ID, ledger.Provider, facts, j.ev)
+			switch {
+			case err != nil:
+				err = fmt.Errorf("journal: %w", err)
+			case !first:
+				err = errUsed
+			default:
+				p.Step(j.req.ID, "started")
+			}
+			written <- err
+		})
+		j.tracked, j.begun = true, sync.OnceValue(func() error { return <-written })
 		return nil
 	}
 	if err := p.Ledger.Take(j.req.ID, ledger.Provider, facts, j.ev); err != nil {

@@ -220,8 +220,7 @@ func (p *Provider) charge(ctx context.Context, j *job) error {
 
 // start claims the payment and the job, both once and durably. A job of the journal was started before the crash.
 func (p *Provider) start(j *job, hash *wallet.Hash) error {
-	if j.begun {
-		p.Step(j.req.ID, "started")
+	if j.begun != nil {
 		return nil
 	}
 	first, err := p.Ledger.Begin(j.req.ID, hash)

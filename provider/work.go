@@ -41,7 +41,15 @@ func (p *Provider) run(ctx context.Context, j *job) (*engine.Output, error) {
 	for try := 1; ; try++ {
 		stream := p.stream(ctx, j)
 		p.Step(j.req.ID, "running")
-		out, err := p.Engine.Run(ctx, j.engineJob(j.terms.Model), stream.emit)
+		out, err := p.Engine.Run(ctx, j.engineJob(j.terms.Model), func(part engine.Part) error {
+			if err := j.onDisk(); err != nil {
+				return err
+			}
+			return stream.emit(part)
+		})
+		if err := j.onDisk(); err != nil {
+			return nil, err
+		}
 		stream.end()
 		if err == nil || ctx.Err() != nil || try == tries || !errors.Is(err, engine.ErrUnavailable) {
 			return out, err
@@ -58,14 +66,20 @@ func (p *Provider) run(ctx context.Context, j *job) (*engine.Output, error) {
 // renewEvery is how often a lease is renewed: not more often than readers want to store it.
 const renewEvery = time.Minute
 
-// lease says that the node works on the job, and again until stop is called.
+// lease says that the node works on the job, and again until stop is called. The work does not wait for the first time,
+// but stop does: nobody is to hear that it runs after its result.
 func (p *Provider) lease(ctx context.Context, j *job) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	p.sayRunning(ctx, j)
-	if !j.req.Profile { // a plain customer hears it once
-		return cancel
-	}
+	said := make(chan struct{})
 	p.working.Go(func() {
+		err := j.onDisk()
+		if err == nil {
+			p.sayRunning(ctx, j)
+		}
+		close(said)
+		if err != nil || !j.req.Profile { // a plain customer hears it once
+			return
+		}
 		tick := time.NewTicker(min(renewEvery, p.LeaseFor/2))
 		defer tick.Stop()
 		for {
@@ -77,7 +91,10 @@ func (p *Provider) lease(ctx context.Context, j *job) (stop func()) {
 			}
 		}
 	})
-	return cancel
+	return func() {
+		<-said
+		cancel()
+	}
 }
 
 func (p *Provider) sayRunning(ctx context.Context, j *job) {

@@ -305,3 +305,27 @@ func TestRefusedEphemeralEventIsNotADuplicate(t *testing.T) {
 		t.Errorf("OK %v %q", ok, reason)
 	}
 }
+
+// TestVersionsOfManyKeysAtTheSameTime replaces events of many keys at once: the race detector sees it when eventstore
+// counts what it deletes without a lock.
+func TestVersionsOfManyKeysAtTheSameTime(t *testing.T) {
+	r := start(t, nil)
+	now := time.Now()
+	var all sync.WaitGroup
+	for range 8 {
+		keys := events.GenerateKeys()
+		all.Go(func() {
+			for i := range 4 {
+				done := make(chan bool, 1)
+				r.add(ctx, sign(t, keys, 30078, now.Add(time.Duration(i-10)*time.Second), "", nostr.Tag{"d", "x"}), nil, func(ok bool, _ string) { done <- ok })
+				if !<-done {
+					t.Error("a newer version was refused")
+				}
+			}
+		})
+	}
+	all.Wait()
+	if stored := r.store.ask(ctx, nostr.Filter{Kinds: []int{30078}, Limit: 100}); len(stored) != 8 {
+		t.Errorf("%d events are stored, not one for each key", len(stored))
+	}
+}

@@ -75,7 +75,7 @@ func (r *Relay) commit(ctx context.Context, ev *nostr.Event) error {
 		return err
 	}
 	if no, why := r.refuseDeleted(ctx, ev); no { // deleted on its way
-		if err := r.store.db.DeleteEvent(ctx, ev); err != nil {
+		if err := r.store.remove(ctx, ev); err != nil {
 			return err
 		}
 		return errors.New(why)

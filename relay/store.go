@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,10 +53,24 @@ func openStore(c Config) (*store, error) {
 			return o
 		},
 	}
-	if err := initialise(db); err != nil {
+	if err := patiently(func() error { return initialise(db) }); err != nil {
 		return nil, err
 	}
 	return &store{db: db, now: c.Now, coming: newComing()}, nil
+}
+
+// lockedFor is how long a directory that is in use is tried again.
+const lockedFor = time.Second
+
+// patiently opens what may have been closed a moment ago. A program that this one is just starting holds all open files,
+// the lock of a closed database among them, until its own code begins.
+func patiently(open func() error) error {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := open()
+		if err == nil || !strings.Contains(err.Error(), "directory lock") || time.Since(began) > lockedFor {
+			return err
+		}
+	}
 }
 
 // initialise opens the database. A new one is given eventstore's schema first: else it migrates nothing, aloud.
@@ -82,6 +97,16 @@ func initialise(db *eventbadger.BadgerBackend) error {
 func (s *store) close() error {
 	s.notes.Wait()
 	return s.db.DB.Close()
+}
+
+// removing guards a counter that eventstore keeps once for all databases of a process, without a lock.
+var removing sync.Mutex
+
+// remove takes an event off the disk.
+func (s *store) remove(ctx context.Context, ev *nostr.Event) error {
+	removing.Lock()
+	defer removing.Unlock()
+	return s.db.DeleteEvent(ctx, ev)
 }
 
 // has says whether an event is on the disk.
@@ -150,7 +175,7 @@ func (s *store) replace(ctx context.Context, shell *nostr.Event) error {
 		return err
 	}
 	if old != nil {
-		return s.db.DeleteEvent(ctx, old)
+		return s.remove(ctx, old)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (s *store) sweep(ctx context.Context) {
 			return
 		}
 		if ev := s.byID(ctx, hex.EncodeToString(key[9:])); ev != nil {
-			if s.db.DeleteEvent(ctx, ev) != nil {
+			if s.remove(ctx, ev) != nil {
 				continue // its note stays, for the next sweep
 			}
 		}

@@ -22,7 +22,7 @@ func (s *store) bury(ctx context.Context, ids []string, author string) error {
 	})
 	for _, id := range ids {
 		if ev := s.byID(ctx, id); ev != nil && ev.PubKey == author {
-			err = errors.Join(err, s.db.DeleteEvent(ctx, ev))
+			err = errors.Join(err, s.remove(ctx, ev))
 		}
 	}
 	return err
@@ -37,7 +37,7 @@ func (s *store) buryAddress(ctx context.Context, at address, until nostr.Timesta
 		}
 	}
 	if ev := s.version(ctx, at); ev != nil && ev.CreatedAt <= until {
-		return s.db.DeleteEvent(ctx, ev)
+		return s.remove(ctx, ev)
 	}
 	return nil
 }

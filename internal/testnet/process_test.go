@@ -19,21 +19,27 @@ import (
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
 	"infernet/provider"
+	"infernet/relay"
 	"infernet/wallet"
+	"infernet/wallet/play"
 )
 
 // process is a party that runs in a process of its own, so that it can be killed.
 type process struct {
-	Role   string // provider or consumer
+	Role   string // relay, bank, provider or consumer
 	Relay  string
 	Dir    string
 	Wallet string
-	Secret string // of a provider
+	Secret string // of a bank or a provider
+	Listen string // of a relay
 	Engine string
 	Crash  string // the step at which it kills itself with SIGKILL
 	Order  *consumer.Order
 	Resume bool
+	Skew   time.Duration // how far its clock is off
 }
+
+func (p *process) now() time.Time { return time.Now().Add(p.Skew) }
 
 const processEnv = "INFERNET_TEST_PROCESS"
 
@@ -68,6 +74,12 @@ func (p *process) run() error {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
+	switch p.Role {
+	case "relay":
+		return p.relay(ctx)
+	case "bank":
+		return p.bank(ctx)
+	}
 	w, err := Wallets.Open(ctx, p.Wallet, nil)
 	if err != nil {
 		return err
@@ -82,6 +94,28 @@ func (p *process) run() error {
 	return p.buy(ctx, w.(wallet.Payer), l)
 }
 
+func (p *process) relay(ctx context.Context) error {
+	r, err := relay.Open(ctx, relay.Config{Dir: filepath.Join(p.Dir, "relay"), Listen: p.Listen, Now: p.now})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready", r.URL())
+	return r.Run(ctx)
+}
+
+func (p *process) bank(ctx context.Context) error {
+	keys, err := events.NewKeys(p.Secret)
+	if err != nil {
+		return err
+	}
+	s, err := play.NewService(play.Config{Relays: []string{p.Relay}, Keys: keys, Path: filepath.Join(p.Dir, "bank.db"), Now: p.now})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	return s.Run(ctx)
+}
+
 func (p *process) provide(ctx context.Context, w wallet.Receiver, l *ledger.Ledger) error {
 	keys, err := events.NewKeys(p.Secret)
 	if err != nil {
@@ -93,7 +127,7 @@ func (p *process) provide(ctx context.Context, w wallet.Receiver, l *ledger.Ledg
 	}
 	n, err := provider.New(ctx, provider.Config{
 		Name: "killed", Signer: keys, Pool: pool.New(ctx, []string{p.Relay}, pool.WithSigner(keys)), Relays: []string{p.Relay}, Ledger: l,
-		Engine: e, Wallet: w, Price: Price, Step: p.at,
+		Engine: e, Wallet: w, Price: Price, Step: p.at, Now: p.now,
 	})
 	if err != nil {
 		return err
@@ -103,7 +137,7 @@ func (p *process) provide(ctx context.Context, w wallet.Receiver, l *ledger.Ledg
 }
 
 func (p *process) buy(ctx context.Context, w wallet.Payer, l *ledger.Ledger) error {
-	c, err := consumer.New(consumer.Config{Pool: pool.New(ctx, []string{p.Relay}), Relays: []string{p.Relay}, Ledger: l, Wallet: w, Step: p.at})
+	c, err := consumer.New(consumer.Config{Pool: pool.New(ctx, []string{p.Relay}), Relays: []string{p.Relay}, Ledger: l, Wallet: w, Step: p.at, Now: p.now})
 	if err != nil {
 		return err
 	}
@@ -132,25 +166,35 @@ type running struct {
 	done  chan struct{}
 }
 
+// start starts a process for as long as the test lasts.
 func (p process) start(t *testing.T) *running {
 	t.Helper()
-	raw, err := json.Marshal(p)
+	r, err := p.launch()
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (p process) launch() (*running, error) {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), processEnv+"="+string(raw))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	cmd.Stderr = cmd.Stdout
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	r := &running{cmd, in, make(chan string, 1000), make(chan struct{})}
 	go func() {
@@ -164,8 +208,7 @@ func (p process) start(t *testing.T) *running {
 		}
 		cmd.Wait()
 	}()
-	t.Cleanup(r.stop)
-	return r
+	return r, nil
 }
 
 func (r *running) stop() {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"infernet/events"
@@ -27,7 +28,11 @@ func (j *job) await(ctx context.Context) error {
 				return &VanishedError{Node: j.node, State: at.State, Paid: j.paid}
 			}
 		}
-		if _, err := j.next(ctx, j.silentAt(at)); err != nil {
+		until := j.silentAt(at)
+		if j.paying != nil { // silence counts once it is known whether money is out
+			until = j.c.Now().Add(time.Hour)
+		}
+		if _, err := j.next(ctx, until); err != nil {
 			return err
 		}
 	}
@@ -74,6 +79,9 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	if m.To != "" && m.To != j.req.Author {
 		return nil, bad("it is for somebody else")
 	}
+	if want := j.model(); want != "" && m.Model != "" && m.Model != want {
+		return nil, bad(fmt.Sprintf("it is of model %s, agreed was %s", m.Model, want))
+	}
 	text := m.Content
 	switch {
 	case m.Sealed != nil:
@@ -86,15 +94,20 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	case m.X != "" && m.X != events.ContentHash(text):
 		return nil, bad("its hash is not its text's")
 	}
-	if m.Usage.In+m.Usage.Out > int64(len(text)+len(j.req.Event().String()))+64 {
-		return nil, bad("it claims more units than there are bytes")
-	}
 	d := &Delivery{
 		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,
 		Preimage: j.preimage, Result: m, First: j.first, Took: j.c.Now().Sub(j.began),
 	}
 	d.Receipt = j.receipt(ctx)
 	return d, nil
+}
+
+// model is the one that was agreed on; "" if any would do.
+func (j *job) model() string {
+	if j.offer != nil && j.offer.Model != "" {
+		return j.offer.Model
+	}
+	return j.req.Model()
 }
 
 func (j *job) payWay(m *events.Result) string {
@@ -119,6 +132,9 @@ func (j *job) unseal(ctx context.Context, m *events.Result) error {
 	}
 	if m.Amount == nil {
 		return bad("it names no price")
+	}
+	if m.Usage.In+m.Usage.Out > int64(len(sealed)+len(j.req.Event().String())) { // the price is made of it
+		return bad("it claims more units than there are bytes")
 	}
 	if !j.committed {
 		if invoice, err := bolt11.Decode(m.Bolt11); err == nil && invoice.PaymentHash.String() != m.Sealed.PaymentHash {

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"infernet/events"
@@ -50,13 +51,23 @@ func (j *job) answerBy() time.Time {
 
 // runnerUp is the next offer to order from, when the chosen node did not show up and nothing was paid; else nil.
 func (j *job) runnerUp(err error) *events.Offer {
-	gone, ok := err.(*VanishedError)
-	refused, no := err.(*RefusedError)
-	if (!ok || gone.Paid > 0) && (!no || j.committed || !again(refused.Code)) || j.committed {
+	if j.committed {
+		return nil
+	}
+	next := j.rest
+	switch err := err.(type) {
+	case *VanishedError, *BadInvoiceError, *BadResultError:
+	case *RefusedError:
+		if err.Code == events.CodePriceChanged { // a fresh offer comes with it
+			next = slices.DeleteFunc(j.fitting(), func(o *events.Offer) bool { return o.Author != j.node })
+		} else if !again(err.Code) {
+			return nil
+		}
+	default:
 		return nil
 	}
 	now := events.At(j.c.Now())
-	for _, o := range j.rest {
+	for _, o := range next {
 		if !o.Plain && now < o.Until && now < j.req.Deadline {
 			return o
 		}
@@ -76,7 +87,7 @@ func again(code string) bool {
 // order takes up a runner-up's offer: a new encrypted job of the same key to that one node. The first job was awarded
 // once and stays so.
 func (c *Consumer) order(ctx context.Context, old *job, offer *events.Offer) (*job, error) {
-	j := &job{c: c, order: old.order, signer: old.signer, watch: old.watch, began: old.began, offer: offer, node: offer.Author, offers: old.offers}
+	j := &job{c: c, order: old.order, signer: old.signer, watch: old.watch, began: old.began, offer: offer, node: offer.Author, offers: old.offers, after: old.req.ID}
 	for _, o := range old.rest {
 		if o.Author != offer.Author {
 			j.rest = append(j.rest, o)
@@ -87,11 +98,15 @@ func (c *Consumer) order(ctx context.Context, old *job, offer *events.Offer) (*j
 	req.Bids, req.Models = nil, nil
 	req.To, req.Encrypted = []events.PubKey{offer.Author}, true
 	req.Order, req.Retry = offer.ID, old.req.ID
+	req.Address, req.Price, req.Bid = "", "", &offer.Cap // the offer's price holds
 	j.req, j.order.Retry = &req, old.req.ID
 	var secret []byte
 	if keys, ok := old.signer.(*events.Keys); ok && c.Signer == nil {
 		secret = []byte(keys.Secret())
 	}
-	j.tell(Step{Job: old.req.ID, Note: "node " + short(old.node) + " did not show up, ordering from " + short(offer.Author)})
+	if err := old.inLedger(); err != nil {
+		return nil, err
+	}
+	j.tell(Step{Job: old.req.ID, Note: "node " + short(old.node) + " does not deliver, ordering from " + short(offer.Author)})
 	return j, j.open(ctx, secret)
 }

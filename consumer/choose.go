@@ -40,7 +40,7 @@ func (j *job) choose(ctx context.Context) error {
 // free says whether nothing will be paid in a plain job.
 func (j *job) free() bool { return j.order.MaxCost == 0 }
 
-// maxOffers is how many messages a customer reads before it chooses: a flood ends the auction, not the customer.
+// maxOffers is how many offers a customer reads before it chooses.
 const maxOffers = 256
 
 // collect waits for offers until the auction's window is over, or the first fits and that is enough.
@@ -49,7 +49,7 @@ func (j *job) collect(ctx context.Context) error {
 	if j.req.Bids != nil {
 		until = j.asked.Add(time.Duration(j.req.Bids.Seconds) * time.Second)
 	}
-	for range maxOffers {
+	for len(j.offers) < maxOffers {
 		m, err := j.next(ctx, until)
 		if m == nil || err != nil {
 			return err
@@ -66,19 +66,27 @@ func (j *job) collect(ctx context.Context) error {
 func (j *job) fitting() (fit []*events.Offer) {
 	now, seen := events.At(j.c.Now()), map[events.PubKey]bool{}
 	for _, o := range j.fold().Offers {
-		if seen[o.Author] || o.Cap > j.order.MaxCost || (!o.Plain && now > o.Until) {
-			continue
+		if !seen[o.Author] && o.Cap <= j.order.MaxCost && (o.Cap == 0 || j.c.Wallet != nil) && j.fits(o, now) {
+			seen[o.Author] = true
+			fit = append(fit, o)
 		}
-		if !o.Plain && len(j.order.Pay) > 0 && o.Pay != events.PayFree && !slices.Contains(j.order.Pay, o.Pay) {
-			continue
-		}
-		if o.Cap > 0 && j.c.Wallet == nil {
-			continue
-		}
-		seen[o.Author] = true
-		fit = append(fit, o)
 	}
 	return fit
+}
+
+// fits says whether an offer is one of the job's way, of its model, and to be paid and delivered as the order allows.
+func (j *job) fits(o *events.Offer, now events.Unix) bool {
+	if o.Plain || !j.req.Profile {
+		return o.Plain && !j.req.Profile && (o.Bolt11 != "" || o.Cap == 0)
+	}
+	if want := j.req.Model(); want != "" && o.Model != want || now > o.Until {
+		return false
+	}
+	ways := j.order.Pay
+	if len(ways) == 0 {
+		ways = payWays
+	}
+	return (o.Pay == events.PayFree && o.Cap == 0 || slices.Contains(ways, o.Pay)) && (o.Pay == events.PaySealed) == (o.Delivery == events.DeliverSealed)
 }
 
 // take makes an offer the chosen one, and asks meanwhile which Lightning key its node announced.
@@ -127,6 +135,29 @@ func (j *job) noOffers(ctx context.Context) error {
 		e.Near = models[:min(3, len(models))]
 	}
 	return e
+}
+
+// framing is how many units a model's own frame around a prompt may take.
+const framing = 256
+
+// most is the most that a node's announced prices can make of the job: a unit is never less than a byte.
+func (j *job) most(node *events.Announcement) (most events.Msat) {
+	use := events.Usage{In: int64(len(j.req.Event().String())) + framing, Out: events.Kinds[j.req.Kind].OutUnit}
+	if n, ok := j.req.Params.Int("max_tokens"); ok {
+		use.Out = n
+	}
+	want := j.req.Model()
+	for _, m := range node.Profile.Market.Models {
+		if want != "" && m.ID != want || !slices.Contains(m.Kinds, j.req.Kind) {
+			continue
+		}
+		cost, err := m.Price.Cost(use, j.req.Percent())
+		if err != nil {
+			return events.MaxMsat
+		}
+		most = max(most, cost.CeilSat())
+	}
+	return most
 }
 
 // about is roughly what the job would cost at an announced price: nodes that find a bid too low say nothing.

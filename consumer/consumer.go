@@ -148,9 +148,6 @@ func (c *Consumer) finish(ctx context.Context, j *job) (*Delivery, error) {
 			return done, c.end(ctx, j, err)
 		}
 		c.Log.Info("the node did not show up, orders from the next", "job", j.req.ID, "node", j.node, "next", next.Author)
-		if err := j.finish("no show"); err != nil {
-			return nil, err
-		}
 		if j, err = c.order(ctx, j, next); err != nil {
 			return nil, err
 		}

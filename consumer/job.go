@@ -23,17 +23,20 @@ type job struct {
 	watch  func(Step)
 	req    *events.Request
 	sub    *pool.Subscription
-	taken  func() error // waits until the job is in the ledger
-	sent   <-chan error // the request's publication
-	began  time.Time    // when the customer asked, for the first of several tries
-	asked  time.Time    // when this request was published
+	after  events.ID      // the job that this one goes on from, which ends with its beginning; "" if none
+	kept   []*nostr.Event // of a job that goes on: its journal
+	taken  func() error   // waits until the job is in the ledger
+	sent   <-chan error   // the request's publication
+	began  time.Time      // when the customer asked, for the first of several tries
+	asked  time.Time      // when this request was published
 
 	said   []events.Message           // all that was heard, for Fold
+	heard  map[events.PubKey]int      // how much of it by whom
 	node   events.PubKey              // the chosen one
 	offer  *events.Offer              // nil in a direct job
 	rest   []*events.Offer            // the runners-up
 	offers map[events.ID]*nostr.Event // as they were signed
-	payee  chan string                // the chosen node's Lightning key, as it announced it
+	payee  *payee                     // the chosen node's Lightning key, as it announced it
 
 	committed bool
 	hash      wallet.Hash
@@ -99,7 +102,7 @@ func (j *job) record(facts map[string][]byte, kept []*nostr.Event) error {
 	done := make(chan error, 1)
 	j.taken = sync.OnceValue(func() error { return <-done })
 	write := func() {
-		err := j.c.Ledger.Take(j.req.ID, ledger.Customer, facts, kept...)
+		err := j.c.Ledger.TakeAfter(j.after, j.req.ID, ledger.Customer, facts, kept...)
 		if err != nil {
 			err = fmt.Errorf("ledger: %w", err)
 		} else {
@@ -201,6 +204,9 @@ func (j *job) direct(ctx context.Context) error {
 	j.node = node.Author
 	j.req.To, j.req.Encrypted = []events.PubKey{node.Author}, true
 	j.req.Address, j.req.Price = node.Address(), node.ID
+	if most := j.most(node); most < *j.req.Bid {
+		j.req.Bid = &most
+	}
 	return nil
 }
 
@@ -237,8 +243,25 @@ func (j *job) next(ctx context.Context, until time.Time) (events.Message, error)
 	}
 }
 
-// maxSaid is how much a customer listens to: after that, only to the chosen node.
-const maxSaid = 512
+// How much a customer keeps of what is said: little of each node that it has not chosen, so that no flood of one drowns
+// the others, and all that a chosen one may reasonably say.
+const (
+	maxSaidEach   = 4
+	maxSaidOthers = 1024
+	maxSaidChosen = 4096
+)
+
+// room says whether one more message of an author is kept.
+func (j *job) room(author events.PubKey) bool {
+	all, chosen := len(j.said), j.heard[j.node]
+	switch author {
+	case j.node:
+		return chosen < maxSaidChosen
+	case j.req.Author:
+		return true
+	}
+	return j.heard[author] < maxSaidEach && all-chosen < maxSaidOthers
+}
 
 // hear opens what was said, and keeps it if it is the market's.
 func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
@@ -254,9 +277,13 @@ func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
 		j.chunk(chunk)
 		return nil
 	}
-	if len(j.said) >= maxSaid && m.Signed().Author != j.node {
+	if !j.room(m.Signed().Author) {
 		return nil
 	}
+	if j.heard == nil {
+		j.heard = map[events.PubKey]int{}
+	}
+	j.heard[m.Signed().Author]++
 	j.said = append(j.said, m)
 	if m.Signed().Author != j.req.Author {
 		j.tell(Step{Event: ev, Message: m})

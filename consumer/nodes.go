@@ -3,6 +3,7 @@ package consumer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -94,24 +95,35 @@ func (c *Consumer) node(ctx context.Context, key events.PubKey) (Node, error) {
 		return Node{}, err
 	}
 	if len(nodes) == 0 {
-		return Node{}, fmt.Errorf("node %s is not announced on these relays", short(key))
+		return Node{}, fmt.Errorf("node %s: %w", short(key), errNotAnnounced)
 	}
 	return nodes[0], nil
 }
 
-// payeeOf looks up which Lightning key a node announced; "" if none.
-func (c *Consumer) payeeOf(ctx context.Context, key events.PubKey) chan string {
-	payee := make(chan string, 1)
-	go func() {
-		n, err := c.node(ctx, key)
-		if err != nil || n.Profile.Market == nil {
-			payee <- ""
-			return
-		}
-		payee <- n.Profile.Market.Payee
-	}()
-	return payee
+// payee is a look-up under way: which Lightning key a node announced, "" if none.
+type payee struct {
+	done chan struct{}
+	key  string
+	err  error
 }
+
+func (c *Consumer) payeeOf(ctx context.Context, key events.PubKey) *payee {
+	p := &payee{done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		n, err := c.node(ctx, key)
+		switch {
+		case errors.Is(err, errNotAnnounced):
+		case err != nil:
+			p.err = err
+		case n.Profile.Market != nil:
+			p.key = n.Profile.Market.Payee
+		}
+	}()
+	return p
+}
+
+var errNotAnnounced = errors.New("not announced on these relays")
 
 // pick chooses the node of a direct job: the one named, else the living one that runs the model for the least.
 func (c *Consumer) pick(ctx context.Context, o *Order) (*events.Announcement, error) {

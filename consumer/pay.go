@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"infernet/events"
@@ -30,6 +32,9 @@ func (j *job) pay(ctx context.Context) error {
 	}
 	for {
 		if invoice := j.invoice(); invoice != nil {
+			if !j.agreed(invoice.Pay) {
+				return &BadInvoiceError{j.node, fmt.Sprintf("it is to be paid %s, agreed was %s", invoice.Pay, strings.Join(j.ways(), " or "))}
+			}
 			return j.send(ctx, invoice.Bolt11, invoice.Amount, j.limit())
 		}
 		if j.started() {
@@ -51,12 +56,32 @@ func (j *job) pay(ctx context.Context) error {
 // sealed says whether the offer sells the result by its key.
 func (j *job) sealed() bool { return j.offer != nil && j.offer.Pay == events.PaySealed }
 
-// limit is the most this job may cost: what was offered, and never more than the order allows.
-func (j *job) limit() events.Msat {
-	if j.offer != nil {
-		return min(j.offer.Cap, j.order.MaxCost)
+// ways are how the job may be paid: as was offered, or as was ordered.
+func (j *job) ways() []string {
+	switch {
+	case j.offer != nil && !j.offer.Plain:
+		return []string{j.offer.Pay}
+	case len(j.order.Pay) > 0:
+		return j.order.Pay
 	}
-	return j.order.MaxCost
+	return payWays
+}
+
+// payWays are the ways to pay that this package knows, besides for free.
+var payWays = []string{events.PayPrepaid, events.PaySealed}
+
+func (j *job) agreed(way string) bool { return slices.Contains(j.ways(), way) }
+
+// limit is the most this job may cost: what was offered, or the bid, and never more than the order allows.
+func (j *job) limit() events.Msat {
+	most := j.order.MaxCost
+	switch {
+	case j.offer != nil:
+		most = min(most, j.offer.Cap)
+	case j.req.Bid != nil:
+		most = min(most, *j.req.Bid)
+	}
+	return most
 }
 
 // invoice is the chosen node's, if it has sent one.
@@ -142,7 +167,11 @@ func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*
 	if j.req.Profile && !invoice.Describes("infernet "+string(j.req.ID)) {
 		return nil, bad("it was made for something else, %q", invoice.Description)
 	}
-	if payee := j.payeeKey(ctx); payee != "" && payee != hex.EncodeToString(invoice.Payee[:]) {
+	payee, err := j.payeeKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if payee != "" && payee != hex.EncodeToString(invoice.Payee[:]) {
 		return nil, bad("it pays %x, the node announced %s", invoice.Payee, payee)
 	}
 	known, err := j.c.Ledger.HashKnown(invoice.PaymentHash)
@@ -207,16 +236,21 @@ func (j *job) settledBadly(why error) bool {
 	return j.preimage != (wallet.Preimage{}) && (errors.As(why, &refused) || errors.As(why, &bad))
 }
 
-// payeeIn is how long the chosen node's announcement is looked for before its invoice is checked without.
-const payeeIn = 2 * time.Second
+// payeeIn is how long the chosen node's announcement is looked for. What it would say is not known after that: nothing is
+// paid.
+const payeeIn = 10 * time.Second
 
-func (j *job) payeeKey(ctx context.Context) string {
+// payeeKey is the Lightning key that the chosen node announced; "" if it announced none.
+func (j *job) payeeKey(ctx context.Context) (string, error) {
+	bounded, cancel := context.WithTimeout(ctx, payeeIn)
+	defer cancel()
 	select {
-	case payee := <-j.payee:
-		j.payee <- payee // it stays asked for
-		return payee
-	case <-time.After(payeeIn):
-	case <-ctx.Done():
+	case <-j.payee.done:
+		if j.payee.err != nil {
+			return "", fmt.Errorf("nothing paid: whom node %s is paid by is not known: %w", short(j.node), j.payee.err)
+		}
+		return j.payee.key, nil
+	case <-bounded.Done():
+		return "", fmt.Errorf("nothing paid: whom node %s is paid by is not known, no relay gave its announcement", short(j.node))
 	}
-	return ""
 }

@@ -26,13 +26,14 @@ func (c *Consumer) Resume(ctx context.Context, id events.ID, watch func(Step)) (
 	if err != nil {
 		return nil, fmt.Errorf("resume job %s: %w", id, err)
 	}
+	j.again(ctx)
 	if err := j.askWallet(ctx); err != nil {
 		return nil, fmt.Errorf("resume job %s: %w", id, err)
 	}
 	return c.finish(ctx, j)
 }
 
-// recall rebuilds a job from the ledger and what the relays still have of it.
+// recall rebuilds a job from the ledger.
 func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (*job, error) {
 	j := &job{c: c, signer: c.Signer, watch: watch, offers: map[events.ID]*nostr.Event{}}
 	order, ok, err := c.Ledger.Value(id, "order")
@@ -82,14 +83,19 @@ func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (
 	if j.node == "" && j.req.Bids == nil && len(j.req.To) == 1 {
 		j.node = j.req.To[0]
 	}
-	j.listen(ctx)
-	for _, ev := range kept { // what this customer said, no relay may have got before the crash
-		if ev.PubKey == string(j.req.Author) {
-			j.sent = c.Pool.Send(ctx, ev)
-		}
-	}
+	j.kept = kept
 	j.findOffer()
 	return j, nil
+}
+
+// again listens to a job of the ledger, and says again what its customer said: no relay may have got it before the crash.
+func (j *job) again(ctx context.Context) {
+	j.listen(ctx)
+	for _, ev := range j.kept {
+		if ev.PubKey == string(j.req.Author) {
+			j.sent = j.c.Pool.Send(ctx, ev)
+		}
+	}
 }
 
 // findOffer finds the offer that the award takes.

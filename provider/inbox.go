@@ -50,13 +50,56 @@ func (p *Provider) route(ctx context.Context, ev *nostr.Event) {
 			return
 		}
 		if j := p.job(m.Job); j != nil {
-			j.hear(m, ev)
+			if m.Author == j.req.Author {
+				j.hear(m, ev)
+			}
 			return
 		}
 		p.refuseUnknownAward(ctx, m)
 	case *events.Cancel:
-		if j := p.job(m.Job); j != nil && j.req.Author == m.Author {
-			j.stop(errCancelled)
+		p.cancel(m)
+	}
+}
+
+// maxCancelled is how many cancellations are remembered before all are forgotten.
+const maxCancelled = 10_000
+
+// cancel stops a job, also one whose request comes later: relays give what is stored newest first.
+func (p *Provider) cancel(m *events.Cancel) {
+	p.mu.Lock()
+	j := p.jobs[m.Job]
+	if len(p.cancelled) >= maxCancelled {
+		clear(p.cancelled)
+	}
+	p.cancelled[m.Job] = m.Author
+	p.mu.Unlock()
+	if j != nil && j.req.Author == m.Author {
+		j.stop(errCancelled)
+	}
+}
+
+// unwanted says whether a request was cancelled, or refused in an earlier run.
+func (p *Provider) unwanted(req *events.Request) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cancelled[req.ID] == req.Author || p.answered[req.ID]
+}
+
+// lookBackAnswers reads which jobs this node has said something about lately: one of them that is in no journal was
+// refused, and stays so.
+func (p *Provider) lookBackAnswers(ctx context.Context) {
+	since := nostr.Timestamp(p.Now().Add(-lookBackInbox).Unix())
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	said, err := p.Pool.Query(ctx, nostr.Filter{Kinds: []int{events.KindFeedback}, Authors: []string{string(p.me)}, Since: &since})
+	if err != nil {
+		p.Log.Warn("what was refused before is not known", "err", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ev := range said {
+		if e := ev.Tags.Find("e"); e != nil {
+			p.answered[events.ID(e[1])] = true
 		}
 	}
 }
@@ -66,7 +109,7 @@ func (p *Provider) accept(ctx context.Context, req *events.Request, ev *nostr.Ev
 	if req.Closed || req.Author == p.me || !req.Names(p.me) || events.At(p.Now()) > req.Deadline {
 		return
 	}
-	if j := p.job(req.ID); j != nil {
+	if p.job(req.ID) != nil || p.unwanted(req) {
 		return
 	}
 	if kept, err := p.Ledger.Events(req.ID); err != nil || len(kept) > 0 {

@@ -31,6 +31,7 @@ type job struct {
 	award   *events.Award
 	invoice *events.Invoice
 	result  *events.Result
+	refused *events.Refusal            // it ended with this
 	said    map[events.ID]*nostr.Event // by id, to be published again as they were
 }
 
@@ -77,6 +78,10 @@ func (p *Provider) recall(ctx context.Context, kept []*nostr.Event) (*job, error
 			j.invoice = m
 		case *events.Result:
 			j.result = m
+		case *events.Refusal:
+			if m.Author == p.me {
+				j.refused = m
+			}
 		}
 	}
 	if j.req == nil {
@@ -110,8 +115,11 @@ func (p *Provider) say(ctx context.Context, j *job, m events.Message, wait bool)
 	if err := p.Ledger.Keep(j.req.ID, ev); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if _, ok := m.(*events.Invoice); ok {
+	switch m.(type) {
+	case *events.Invoice:
 		p.Step(j.req.ID, "asked")
+	case *events.Refusal:
+		p.Step(j.req.ID, "owed")
 	}
 	return p.publish(ctx, j, ev, wait)
 }

@@ -49,7 +49,7 @@ type Config struct {
 	StandDown time.Duration // longest random wait before an open plain job is done for free; 3 s if unset
 
 	// Step, if set, is told each step of a job as soon as it is durable: offered, awarded, asked, paid, started, running,
-	// made, delivered. Tests crash a node there.
+	// made, delivered, owed. Tests crash a node there.
 	Step func(job events.ID, step string)
 
 	Log *slog.Logger
@@ -70,6 +70,11 @@ type Provider struct {
 	perKey map[events.PubKey]int
 	unpaid map[events.PubKey]int
 	took   time.Duration // what a job took, a moving average
+
+	cancelled map[events.ID]events.PubKey // jobs, and who said so
+	answered  map[events.ID]bool          // jobs that this node said something about before it started
+	strays    int                         // answers to awards of no known offer, in this minute
+	minute    int64
 
 	working sync.WaitGroup
 }
@@ -112,6 +117,7 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		Config: c, me: c.Signer.PublicKey(), models: models, queue: newQueue(c.Slots),
 		jobs: map[events.ID]*job{}, offers: map[events.ID]*job{},
 		perKey: map[events.PubKey]int{}, unpaid: map[events.PubKey]int{}, took: 3 * time.Second,
+		cancelled: map[events.ID]events.PubKey{}, answered: map[events.ID]bool{},
 	}
 	if p.board, err = newBoard(ctx, p); err != nil {
 		return nil, err
@@ -127,6 +133,7 @@ func (p *Provider) Run(ctx context.Context) error {
 		return err
 	}
 	p.working.Go(func() { p.board.keep(ctx) })
+	p.lookBackAnswers(ctx)
 	for ev := range inbox {
 		p.route(ctx, ev)
 	}

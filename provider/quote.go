@@ -41,6 +41,9 @@ func (p *Provider) quote(ctx context.Context, j *job) (*terms, error) {
 	if req.Order != "" {
 		return p.takeUp(ctx, j)
 	}
+	if req.Profile && req.Bids == nil && !j.direct() {
+		return nil, refuse(events.CodeInvalidParameter, "bids: a job that does not name one node is offered for first") // else all would work, and one be paid
+	}
 	model, err := p.model(req)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 
 	"infernet/events"
 	"infernet/wallet"
+	"infernet/wallet/bolt11"
 )
 
 // sealResult sells the result by its key: the content becomes the sealed bytes, and the invoice's preimage opens them.
@@ -19,7 +20,7 @@ func (p *Provider) sealResult(ctx context.Context, j *job, m *events.Result) err
 	if err != nil {
 		return err
 	}
-	amount = min(amount, j.terms.Cap)
+	amount = max(min(amount, j.terms.Cap), events.Sat) // no invoice asks for less
 	sealed, x, err := events.Seal(events.SealedFor{Job: j.req.ID, Node: p.me, Customer: j.req.Author}, r, []byte(m.Content))
 	if err != nil {
 		return refuse(events.CodeTooLarge, "%v", err)
@@ -30,7 +31,11 @@ func (p *Provider) sealResult(ctx context.Context, j *job, m *events.Result) err
 	}
 	m.Content, m.X, m.Encrypted = base64.StdEncoding.EncodeToString(sealed), x, true
 	m.Sealed = &events.SealedTags{Sum: events.SealedSum(sealed), PaymentHash: r.Hash().String()}
-	m.Amount, m.Bolt11 = &amount, invoice
+	asks, err := bolt11.Decode(invoice)
+	if err != nil {
+		return fmt.Errorf("sealed invoice: %w", err)
+	}
+	m.Amount, m.Bolt11 = &asks.Amount, invoice // of an earlier run, if that made the invoice and died
 	return nil
 }
 

@@ -17,6 +17,9 @@ import (
 // before a crash, and writes it there before it is said on a relay: serving a job again is how it is resumed. life ends
 // with the node, ctx also when the customer cancels.
 func (p *Provider) serve(life, ctx context.Context, j *job) error {
+	if j.refused != nil { // before a crash, and nothing is done for it after that
+		return errors.Join(errRefused, p.publish(life, j, j.said[j.refused.ID], true))
+	}
 	ctx, cancel := context.WithDeadlineCause(ctx, j.req.Deadline.Time(), errDeadline)
 	defer cancel()
 	if err := p.agree(ctx, j); err != nil {
@@ -39,6 +42,7 @@ var (
 	errNoAward   = errors.New("not awarded")
 	errUnpaid    = errors.New("not paid in time")
 	errStandDown = errors.New("another node does it")
+	errRefused   = errors.New("it was refused")
 )
 
 // cause says why a step ended: what ended the context, if that did.
@@ -89,10 +93,7 @@ func (p *Provider) reprice(ctx context.Context, j *job, why error) error {
 		return err
 	}
 	j.terms = terms
-	if err := p.track(j); err != nil {
-		return err
-	}
-	if err := p.makeOffer(ctx, j); err != nil {
+	if err := p.makeOffer(ctx, j); err != nil { // the journal has the offer, and no job that would be resumed
 		return err
 	}
 	p.sayNo(ctx, j, changed)
@@ -270,7 +271,7 @@ func (p *Provider) again(ctx context.Context, j *job, id events.ID) error {
 // taken is in the journal and is not answered again.
 func (p *Provider) refuseUnknownAward(ctx context.Context, m *events.Award) {
 	kept, err := p.Ledger.Events(m.Job)
-	if err != nil || events.At(p.Now()) > m.Until {
+	if err != nil || events.At(p.Now()) > m.Until || !p.strayAnswer() {
 		return
 	}
 	for _, ev := range kept {
@@ -280,6 +281,19 @@ func (p *Provider) refuseUnknownAward(ctx context.Context, m *events.Award) {
 	}
 	req := &events.Request{Head: events.Head{ID: m.Job, Author: m.Author}, Deadline: m.Until}
 	p.sayNo(ctx, &job{req: req, award: m}, refuse(events.CodeExpired, "there is no offer %s here", m.Offer))
+}
+
+// maxStrays is how many awards of unknown offers are answered in a minute: anybody can invent them.
+const maxStrays = 60
+
+func (p *Provider) strayAnswer() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if minute := p.Now().Unix() / 60; minute != p.minute {
+		p.minute, p.strays = minute, 0
+	}
+	p.strays++
+	return p.strays <= maxStrays
 }
 
 // sayNo publishes a refusal. Nothing depends on it, so the journal does without.

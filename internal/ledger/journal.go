@@ -25,7 +25,20 @@ const (
 // Take writes down that a job is taken on, in one commit: its first events, and facts that belong to it. From now on it
 // is unfinished.
 func (l *Ledger) Take(job events.ID, role Role, facts map[string][]byte, evs ...*nostr.Event) error {
-	return l.db.Write(func(tx *durable.Tx) error { return take(tx, job, role, facts, evs) })
+	return l.TakeAfter("", job, role, facts, evs...)
+}
+
+// TakeAfter is Take for a job that goes on from another one (if not ""), which ends in the same commit: never are both
+// unfinished, or neither.
+func (l *Ledger) TakeAfter(old, job events.ID, role Role, facts map[string][]byte, evs ...*nostr.Event) error {
+	return l.db.Write(func(tx *durable.Tx) error {
+		if old != "" {
+			if err := finish(tx, old, "went on as "+string(job)); err != nil {
+				return err
+			}
+		}
+		return take(tx, job, role, facts, evs)
+	})
 }
 
 // TakeAndBegin is Take and Begin, for a job that nobody pays for first, in one commit instead of two. Nothing is written
@@ -125,10 +138,12 @@ func (l *Ledger) Value(job events.ID, name string) (value []byte, ok bool, err e
 
 // Finish writes down how a job ended: it is not resumed any more.
 func (l *Ledger) Finish(job events.ID, end string) error {
-	return l.db.Write(func(tx *durable.Tx) error {
-		_, err := tx.Exec("update jobs set end = ? where job = ? and end is null", end, string(job))
-		return err
-	})
+	return l.db.Write(func(tx *durable.Tx) error { return finish(tx, job, end) })
+}
+
+func finish(tx *durable.Tx, job events.ID, end string) error {
+	_, err := tx.Exec("update jobs set end = ? where job = ? and end is null", end, string(job))
+	return err
 }
 
 // Unfinished lists the jobs without an end, oldest first: what to resume.

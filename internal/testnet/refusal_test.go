@@ -156,7 +156,7 @@ func TestBadResultsAreRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*events.Result){
 		"wrong hash":    func(m *events.Result) { m.X = events.ContentHash("something else") },
 		"for another":   func(m *events.Result) { m.To = events.PubKey(strings.Repeat("cd", 32)) },
-		"invented use":  func(m *events.Result) { m.Usage = events.Usage{In: 1_000_000, Out: 1_000_000} },
+		"another model": func(m *events.Result) { m.Model = "tiny" },
 		"not a success": func(m *events.Result) { m.Status = "partial" },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,7 +66,7 @@ func (r *Rogue) Head() events.Head {
 func (r *Rogue) Offer(req *events.Request, amount events.Msat) {
 	o := &events.Offer{
 		Head: r.Head(), Job: req.ID, To: req.Author, Amount: amount, Cap: amount, Until: req.Deadline, Delivery: events.DeliverPlain,
-		Pay: events.PayPrepaid, Encrypted: true,
+		Pay: events.PayPrepaid, Model: req.Model(), Encrypted: true,
 	}
 	if amount == 0 {
 		o.Pay = events.PayFree

@@ -108,6 +108,7 @@ func (s *Server) run(ctx context.Context, job engine.Job, emit func(engine.Part)
 	if usage.Out == 0 {
 		usage.Out = answer.Deltas
 	}
+	usage.Out = min(usage.Out, int64(text.Len())) // what a model thought and did not say is not sold: no token is less than a byte
 	return &engine.Output{Text: text.String(), Usage: usage}, nil
 }
 

@@ -226,7 +226,7 @@ func TestPlainPriceIsNoOfferInAnAuction(t *testing.T) {
 			r.Pool.Send(ctx, ev)
 		}
 	})
-	got, err := n.Buyer("buyer").Do(ctx, Text("hi", func(o *consumer.Order) { o.First, o.Window = false, 2*time.Second }), nil)
+	got, err := n.Buyer("buyer").Do(ctx, Text("hi", func(o *consumer.Order) { o.First, o.Window = false, 3*time.Second }), nil)
 	if err != nil || got.Node != honest.Key {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -246,7 +246,7 @@ func TestBadInvoiceIsReplacedByTheRunnerUp(t *testing.T) {
 			r.Say(&events.Invoice{Head: r.Head(), Job: m.Job, To: m.Author, Amount: events.Sat, Bolt11: "lnbcrt1notaninvoice", Pay: events.PayPrepaid, Until: m.Until})
 		}
 	})
-	got, err := n.Buyer("buyer").Do(ctx, Text("hi", func(o *consumer.Order) { o.First, o.Window = false, time.Second }), nil)
+	got, err := n.Buyer("buyer").Do(ctx, Text("hi", func(o *consumer.Order) { o.First, o.Window = false, 3*time.Second }), nil)
 	if err != nil || got.Node != honest.Key {
 		t.Errorf("got %+v, %v", got, err)
 	}

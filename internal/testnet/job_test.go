@@ -77,10 +77,10 @@ func TestReplacedPriceIsAnsweredWithAFreshOffer(t *testing.T) {
 // TestUnpaidSealedResultsAreRemembered has a customer that takes sealed results and does not pay: it is served no more.
 func TestUnpaidSealedResultsAreRemembered(t *testing.T) {
 	n := Start(t)
-	node := n.Provider("node", "echo:", func(c *provider.Config) { c.Unpaid, c.SealedFor = 1, time.Second })
+	node := n.Provider("node", "echo:", func(c *provider.Config) { c.Unpaid, c.SealedFor = 1, 5*time.Second })
 	keys := events.GenerateKeys()
 	miser := n.Consumer("miser", func(c *consumer.Config) { c.Signer, c.Wallet = keys, refusing{} })
-	order := Text("hi", direct(node, func(o *consumer.Order) { o.Pay, o.Life = []string{events.PaySealed}, 3*time.Second }))
+	order := Text("hi", direct(node, func(o *consumer.Order) { o.Pay, o.Life = []string{events.PaySealed}, 30*time.Second }))
 	if _, err := miser.Do(ctx, order, nil); !errors.Is(err, wallet.ErrRejected) {
 		t.Fatalf("the first one: %v", err)
 	}

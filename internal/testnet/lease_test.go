@@ -16,7 +16,7 @@ import (
 // TestLeaseIsRenewedWhileAJobRuns watches a job that takes longer than its first lease.
 func TestLeaseIsRenewedWhileAJobRuns(t *testing.T) {
 	n := Start(t)
-	n.Provider("slow", "echo:?delay=300ms", func(c *provider.Config) { c.Price, c.LeaseFor = events.Price{}, 2*time.Second })
+	n.Provider("slow", "echo:?delay=500ms", func(c *provider.Config) { c.Price, c.LeaseFor = events.Price{}, 4*time.Second })
 	var told Told
 	if _, err := n.Buyer("buyer").Do(ctx, Text(strings.Repeat("word ", 12), nil), told.Hear); err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestLeaseThatRunsOutIsANoShow(t *testing.T) {
 	})
 	honest := n.Provider("honest", "echo:", nil)
 	buyer := n.Buyer("buyer")
-	got, err := buyer.Do(ctx, Text("one two", func(o *consumer.Order) { o.First, o.Window = false, time.Second }), nil)
+	got, err := buyer.Do(ctx, Text("one two", func(o *consumer.Order) { o.First, o.Window = false, 3*time.Second }), nil)
 	if err != nil || got.Node != honest.Key {
 		t.Fatalf("got %+v, %v", got, err)
 	}
@@ -122,7 +122,7 @@ func TestAwardsThatDoNotFitAreRefused(t *testing.T) {
 // TestARunawayCustomerIsBounded opens more jobs from one key than a node serves at once.
 func TestARunawayCustomerIsBounded(t *testing.T) {
 	n := Start(t)
-	node := n.Provider("node", "echo:?delay=200ms", func(c *provider.Config) { c.Price, c.PerKey = events.Price{}, 2 })
+	node := n.Provider("node", "echo:?delay=1s", func(c *provider.Config) { c.Price, c.PerKey = events.Price{}, 2 })
 	keys := events.GenerateKeys()
 	greedy := n.Consumer("greedy", func(c *consumer.Config) { c.Signer = keys; c.Wallet = n.Wallet("greedy").(wallet.Payer) })
 	done := make(chan error, 6)

@@ -195,9 +195,9 @@ func TestNoShowIsReplacedByTheRunnerUp(t *testing.T) {
 	})
 	honest := n.Provider("honest", "echo:", nil)
 	w := n.Wallet("buyer")
-	buyer := n.Consumer("buyer", func(c *consumer.Config) { c.Wallet, c.AnswerIn = w.(wallet.Payer), time.Second })
+	buyer := n.Consumer("buyer", func(c *consumer.Config) { c.Wallet, c.AnswerIn = w.(wallet.Payer), 4*time.Second })
 	var told Told
-	got, err := buyer.Do(ctx, Text("one two three", func(o *consumer.Order) { o.First, o.Window = false, time.Second }), told.Hear)
+	got, err := buyer.Do(ctx, Text("one two three", func(o *consumer.Order) { o.First, o.Window = false, 3*time.Second }), told.Hear)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,10 +227,14 @@ func TestNodeThatVanishesAfterPaymentIsNotForgotten(t *testing.T) {
 				return
 			}
 			r.Say(&events.Invoice{Head: r.Head(), Job: m.Job, To: m.Author, Amount: v.Amount, Bolt11: v.Bolt11, Pay: events.PayPrepaid, Until: m.Until})
+			if _, err := receiver.Await(ctx, v.Hash); err != nil {
+				t.Error(err)
+			}
+			r.Say(&events.Running{Head: r.Head(), Job: m.Job, To: m.Author, Lease: r.Head().At + 1})
 		}
 	})
 	buyer := n.Buyer("buyer")
-	_, err := buyer.Do(ctx, Text("hi", func(o *consumer.Order) { o.Life = 2 * time.Second }), nil)
+	_, err := buyer.Do(ctx, Text("hi", nil), nil)
 	var gone *consumer.VanishedError
 	if !errors.As(err, &gone) || gone.Paid != 10*events.Sat {
 		t.Fatalf("got %v", err)

@@ -32,14 +32,14 @@ func (m Envelope) Event() *nostr.Event {
 	return ev
 }
 
-// ParseEnvelope reads what stands outside. A request without a scheme is one of NIP-04; elsewhere the content shows it. A
-// response without a request and an expiration that is no time are errors: who sent them cannot have meant it.
+// ParseEnvelope reads what stands outside. Where no scheme is named, the content shows it: NIP-04, in a request of an old
+// client. A response without a request and an expiration that is no time are errors: who sent them cannot have meant it.
 func ParseEnvelope(ev *nostr.Event) (Envelope, error) {
 	m := Envelope{Kind: ev.Kind, To: value(ev, "p"), Content: ev.Content, Encryption: SchemeOf(ev.Content)}
 	switch ev.Kind {
 	case KindRequest:
-		if m.Encryption = value(ev, "encryption"); m.Encryption == "" {
-			m.Encryption = NIP04
+		if named := value(ev, "encryption"); named != "" {
+			m.Encryption = named
 		}
 		if at := ev.Tags.Find("expiration"); at != nil {
 			var err error

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"infernet/events"
@@ -16,15 +17,19 @@ import (
 func (j *job) await(ctx context.Context) error {
 	for {
 		at := j.mine()
-		if j.paying == nil || at.Result() != nil && j.sealed() {
+		if j.paying == nil || at.Result() != nil && j.sealed() || j.hold() {
 			switch at.State {
 			case events.StateDelivered, events.StateSettled:
 				return nil
 			case events.StateFailed:
+				j.unlocked(ctx, backIn)
 				return &RefusedError{at.Error(), j.node}
 			}
 			if silent := j.silentAt(at); !j.c.Now().Before(silent) {
-				return &VanishedError{Node: j.node, State: at.State, Paid: j.paid}
+				if j.back != nil {
+					return fmt.Errorf("pay node %s: %w", short(j.node), j.back)
+				}
+				return &VanishedError{Node: j.node, State: at.State, Paid: j.paid, Held: j.locked()}
 			}
 		}
 		if _, err := j.next(ctx, j.silentAt(at)); err != nil {
@@ -50,6 +55,12 @@ func (j *job) silentAt(at *events.Engagement) time.Time {
 	if !j.req.Profile {
 		return deadline
 	}
+	if j.back != nil && j.fold().Cancelled {
+		return j.backAt
+	}
+	if j.back != nil { // it says why, or nothing more
+		return j.backAt.Add(backIn)
+	}
 	if len(at.Runs) == 0 {
 		if j.committed {
 			return deadline
@@ -59,6 +70,9 @@ func (j *job) silentAt(at *events.Engagement) time.Time {
 	var lease events.Unix
 	for _, run := range at.Runs {
 		lease = max(lease, run.Lease)
+	}
+	if j.hold() { // nobody may keep the money locked for longer
+		lease = min(lease, events.At(j.heldFrom.Add(maxHeld)))
 	}
 	return min(lease, j.req.Deadline).Time().Add(time.Second)
 }
@@ -89,6 +103,9 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	if m.Usage.In+m.Usage.Out > int64(len(text)+len(j.req.Event().String()))+64 {
 		return nil, bad("it claims more units than there are bytes")
 	}
+	if j.hold() {
+		j.unlocked(ctx, takenIn)
+	}
 	d := &Delivery{
 		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,
 		Preimage: j.preimage, Result: m, First: j.first, Took: j.c.Now().Sub(j.began),
@@ -99,6 +116,8 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 
 func (j *job) payWay(m *events.Result) string {
 	switch {
+	case j.hold():
+		return events.PayHold
 	case j.paid == 0:
 		return events.PayFree
 	case m.Sealed != nil:

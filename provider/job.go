@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -24,6 +25,7 @@ type job struct {
 	resumed bool        // it comes from the journal of an earlier run
 	begun   bool        // started together with its first entry in the journal
 	paid    events.Msat // what arrived for it
+	heldTil time.Time   // until when its locked money may be kept; zero if none is
 
 	// what was said, in this run or in one before a crash
 	offer   *events.Offer

@@ -39,13 +39,14 @@ func (p *Provider) sealedInvoice(ctx context.Context, j *job, amount events.Msat
 	if kept, ok, err := p.Ledger.Value(j.req.ID, "sealed invoice"); err != nil || ok {
 		return string(kept), err
 	}
-	sealer, ok := p.Wallet.(wallet.Sealer)
-	if !ok {
-		return "", refuse(events.CodeUnavailable, "the wallet here cannot sell by a key")
+	ask := wallet.InvoiceRequest{Amount: amount, Description: description(j.req.ID), Until: p.Now().Add(p.SealedFor)}
+	var invoice *wallet.Invoice
+	err := error(refuse(events.CodeUnavailable, "the wallet here cannot sell by a key"))
+	if sealer, ok := p.Wallet.(wallet.Sealer); ok {
+		invoice, err = sealer.SealedInvoice(ctx, ask, r)
+	} else if p.holds {
+		invoice, err = p.Wallet.(wallet.Holder).HoldInvoice(ctx, ask, r.Hash())
 	}
-	invoice, err := sealer.SealedInvoice(ctx, wallet.InvoiceRequest{
-		Amount: amount, Description: description(j.req.ID), Until: p.Now().Add(p.SealedFor),
-	}, r)
 	if err != nil {
 		return "", fmt.Errorf("sealed invoice: %w", err)
 	}

@@ -19,6 +19,7 @@ type Wallets struct {
 	Payer    wallet.Wallet
 	Stranger wallet.Wallet
 	Foreign  string // an invoice that nobody here can pay, for 1 sat
+	Many     int    // payments at once; 50 if unset
 }
 
 // Run runs the suite; open opens fresh wallets for each test.
@@ -236,7 +237,10 @@ func strangers(t *testing.T, w Wallets) {
 }
 
 func many(t *testing.T, w Wallets) {
-	const n = 50
+	n := w.Many
+	if n == 0 {
+		n = 50
+	}
 	before, had := balance(t, w.Payer), balance(t, w.Payee)
 	var wait sync.WaitGroup
 	for i := range n {
@@ -249,7 +253,7 @@ func many(t *testing.T, w Wallets) {
 		})
 	}
 	wait.Wait()
-	const sum = n * (n + 1) / 2 * events.Sat
+	sum := events.Msat(n*(n+1)/2) * events.Sat
 	if cost, got := before-balance(t, w.Payer), balance(t, w.Payee)-had; cost != sum || got != sum {
 		t.Errorf("%s were sent and %s came, not %s", cost.Human(), got.Human(), sum.Human())
 	}

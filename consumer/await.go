@@ -17,19 +17,23 @@ import (
 func (j *job) await(ctx context.Context) error {
 	for {
 		at := j.mine()
-		if j.paying == nil || at.Result() != nil && j.sealed() {
+		if j.paying == nil || at.Result() != nil && j.sealed() || j.hold() {
 			switch at.State {
 			case events.StateDelivered, events.StateSettled:
 				return nil
 			case events.StateFailed:
+				j.unlocked(ctx, backIn)
 				return &RefusedError{at.Error(), j.node}
 			}
 			if silent := j.silentAt(at); !j.c.Now().Before(silent) {
-				return &VanishedError{Node: j.node, State: at.State, Paid: j.paid}
+				if j.back != nil {
+					return fmt.Errorf("pay node %s: %w", short(j.node), j.back)
+				}
+				return &VanishedError{Node: j.node, State: at.State, Paid: j.paid, Held: j.locked()}
 			}
 		}
 		until := j.silentAt(at)
-		if j.paying != nil { // silence counts once it is known whether money is out
+		if j.paying != nil && !j.hold() { // silence counts once it is known whether money is out
 			until = j.c.Now().Add(time.Hour)
 		}
 		if _, err := j.next(ctx, until); err != nil {
@@ -55,6 +59,12 @@ func (j *job) silentAt(at *events.Engagement) time.Time {
 	if !j.req.Profile {
 		return deadline
 	}
+	if j.back != nil && j.fold().Cancelled {
+		return j.backAt
+	}
+	if j.back != nil { // it says why, or nothing more
+		return j.backAt.Add(backIn)
+	}
 	if len(at.Runs) == 0 {
 		if j.committed {
 			return deadline
@@ -64,6 +74,9 @@ func (j *job) silentAt(at *events.Engagement) time.Time {
 	var lease events.Unix
 	for _, run := range at.Runs {
 		lease = max(lease, run.Lease)
+	}
+	if j.hold() { // nobody may keep the money locked for longer
+		lease = min(lease, events.At(j.heldFrom.Add(maxHeld)))
 	}
 	return min(lease, j.req.Deadline).Time().Add(time.Second)
 }
@@ -94,6 +107,9 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	case m.X != "" && m.X != events.ContentHash(text):
 		return nil, bad("its hash is not its text's")
 	}
+	if j.hold() {
+		j.unlocked(ctx, takenIn)
+	}
 	d := &Delivery{
 		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,
 		Preimage: j.preimage, Result: m, First: j.first, Took: j.c.Now().Sub(j.began),
@@ -112,6 +128,8 @@ func (j *job) model() string {
 
 func (j *job) payWay(m *events.Result) string {
 	switch {
+	case j.hold():
+		return events.PayHold
 	case j.paid == 0:
 		return events.PayFree
 	case m.Sealed != nil:

@@ -177,9 +177,17 @@ func (j *job) buy(ctx context.Context) (*Delivery, error) {
 // end closes a job in the ledger, unless money is still out for it: then Resume looks after it.
 func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 	end := "delivered"
+	if why == nil && j.locked() {
+		return nil // delivered, and the node has not taken the money yet
+	}
 	if why != nil {
 		end = why.Error()
 		if j.committed && !j.settledBadly(why) {
+			if j.locked() && ctx.Err() != nil { // so that the node lets the money go
+				if err := j.cancel(ctx); err != nil {
+					c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
+				}
+			}
 			return why
 		}
 		var none *NoOffersError

@@ -62,9 +62,13 @@ type VanishedError struct {
 	Node  events.PubKey
 	State events.State
 	Paid  events.Msat // what it was paid before; the ledger keeps the payment and Resume the job
+	Held  bool        // what it was paid is only locked: it comes back unless the node takes it
 }
 
 func (e *VanishedError) Error() string {
+	if e.Held {
+		return fmt.Sprintf("node %s fell silent; the %s locked for it come back unless it delivers", short(e.Node), e.Paid.Human())
+	}
 	if e.Paid > 0 {
 		return fmt.Sprintf("node %s was paid %s and fell silent", short(e.Node), e.Paid.Human())
 	}

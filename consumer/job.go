@@ -39,6 +39,9 @@ type job struct {
 	payee  *payee                     // the chosen node's Lightning key, as it announced it
 
 	committed bool
+	back      error // why the locked money of a hold came back; nil if it did not
+	backAt    time.Time
+	heldFrom  time.Time // when the money of a hold was committed
 	hash      wallet.Hash
 	preimage  wallet.Preimage
 	paid      events.Msat

@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"infernet/events"
@@ -24,7 +22,7 @@ type payment struct {
 // pay pays in advance, if that is the way agreed on: it waits for the node's invoice, checks it, commits to it and
 // sends the money. It returns once the payment is under way; next hears how it ends.
 func (j *job) pay(ctx context.Context) error {
-	if j.committed || j.sealed() {
+	if j.committed || j.sealed() || j.back != nil {
 		return nil
 	}
 	if j.offer != nil && j.offer.Plain {
@@ -32,8 +30,8 @@ func (j *job) pay(ctx context.Context) error {
 	}
 	for {
 		if invoice := j.invoice(); invoice != nil {
-			if !j.agreed(invoice.Pay) {
-				return &BadInvoiceError{j.node, fmt.Sprintf("it is to be paid %s, agreed was %s", invoice.Pay, strings.Join(j.ways(), " or "))}
+			if err := j.agreed(invoice); err != nil {
+				return err
 			}
 			return j.send(ctx, invoice.Bolt11, invoice.Amount, j.limit())
 		}
@@ -68,9 +66,7 @@ func (j *job) ways() []string {
 }
 
 // payWays are the ways to pay that this package knows, besides for free.
-var payWays = []string{events.PayPrepaid, events.PaySealed}
-
-func (j *job) agreed(way string) bool { return slices.Contains(j.ways(), way) }
+var payWays = []string{events.PayPrepaid, events.PayHold, events.PaySealed}
 
 // limit is the most this job may cost: what was offered, or the bid, and never more than the order allows.
 func (j *job) limit() events.Msat {
@@ -167,6 +163,9 @@ func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*
 	if j.req.Profile && !invoice.Describes("infernet "+string(j.req.ID)) {
 		return nil, bad("it was made for something else, %q", invoice.Description)
 	}
+	if blocks := invoice.MinFinalCLTV; j.hold() && (blocks < events.MinHoldBlocks || blocks > events.MaxHoldBlocks) {
+		return nil, bad("it may lock the money for %d blocks, not %d to %d", blocks, events.MinHoldBlocks, events.MaxHoldBlocks)
+	}
 	payee, err := j.payeeKey(ctx)
 	if err != nil {
 		return nil, err
@@ -195,7 +194,7 @@ func (j *job) commit(invoice *bolt11.Invoice, raw string) error {
 	if !first {
 		return &BadInvoiceError{j.node, "this job was paid for already"}
 	}
-	j.committed, j.hash, j.paid = true, invoice.PaymentHash, invoice.Amount
+	j.committed, j.hash, j.paid, j.heldFrom = true, invoice.PaymentHash, invoice.Amount, j.c.Now()
 	j.c.Step(j.req.ID, "committed")
 	return nil
 }
@@ -212,7 +211,13 @@ func (j *job) payDone(p payment) error {
 		j.preimage = p.preimage
 		j.c.Step(j.req.ID, "settled")
 		j.tell(Step{Note: "paid " + j.paid.Human() + ", payment hash " + j.hash.String()})
+		if j.hold() && j.mine().Result() == nil {
+			j.c.Log.Warn("the node took the locked money before a result is here", "job", j.req.ID, "node", j.node)
+		}
 		return nil
+	}
+	if j.hold() && errors.Is(p.err, wallet.ErrRejected) {
+		return j.cameBack(p.err)
 	}
 	for _, lost := range []error{wallet.ErrInsufficient, wallet.ErrRejected, wallet.ErrExpired} {
 		if errors.Is(p.err, lost) {

@@ -53,7 +53,7 @@ func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (
 	if c, err := c.Ledger.Commitment(id); err != nil {
 		return nil, err
 	} else if c != nil {
-		j.committed, j.hash, j.paid, j.node, j.preimage = true, c.Hash, c.Amount, c.Payee, c.Preimage
+		j.committed, j.hash, j.paid, j.node, j.preimage, j.heldFrom = true, c.Hash, c.Amount, c.Payee, c.Preimage, c.At
 	}
 	kept, err := c.Ledger.Events(id)
 	if err != nil {
@@ -122,6 +122,8 @@ func (j *job) askWallet(ctx context.Context) error {
 		return err
 	case err == nil && sent.State == wallet.Succeeded:
 		return j.payDone(payment{preimage: sent.Preimage})
+	case err == nil && sent.State == wallet.Failed && j.hold():
+		return j.cameBack(fmt.Errorf("%w: the locked money came back", wallet.ErrRejected))
 	case err == nil && sent.State == wallet.Failed:
 		j.committed, j.paid = false, 0
 		return j.c.Ledger.Void(j.req.ID, "the wallet says that it failed")

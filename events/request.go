@@ -36,6 +36,12 @@ const (
 	PayZap     = "zap"
 )
 
+// Bounds of a hold invoice's min_final_cltv, in blocks (BOLT 11): long enough to work under, short enough to wait out.
+const (
+	MinHoldBlocks = 40
+	MaxHoldBlocks = 80
+)
+
 // Request asks for a job (NIP-90, kinds 5000–5999 of the table). Its id is the job's id.
 type Request struct {
 	Head

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -25,6 +26,7 @@ type job struct {
 	resumed bool         // it comes from the journal of an earlier run
 	begun   func() error // waits until a free job's first entry and its start are on the disk; nil for others
 	paid    events.Msat  // what arrived for it
+	heldTil time.Time    // until when its locked money may be kept; zero if none is
 
 	// what was said, in this run or in one before a crash
 	offer   *events.Offer

@@ -22,8 +22,11 @@ func (p *Provider) prepaid(ctx context.Context, j *job) (wallet.Settlement, erro
 		return none, err
 	}
 	paid, err := p.Wallet.Await(ctx, hash)
-	if errors.Is(err, wallet.ErrExpired) {
+	switch {
+	case errors.Is(err, wallet.ErrExpired):
 		return none, errUnpaid
+	case err == nil && paid.Held:
+		return none, errors.New("the wallet says that an invoice of its own is held")
 	}
 	return paid, err
 }
@@ -38,9 +41,14 @@ func (p *Provider) ask(ctx context.Context, j *job) (wallet.Hash, error) {
 		return invoice.PaymentHash, p.again(ctx, j, asked.id)
 	}
 	until := min(events.At(p.Now().Add(invoiceFor)), j.req.Deadline-events.Unix(p.eta()/time.Second))
-	invoice, err := p.Wallet.Invoice(ctx, wallet.InvoiceRequest{
-		Amount: j.terms.Amount, Description: description(j.req.ID), Until: until.Time(),
-	})
+	ask := wallet.InvoiceRequest{Amount: j.terms.Amount, Description: description(j.req.ID), Until: until.Time()}
+	var invoice *wallet.Invoice
+	var err error
+	if j.terms.Pay == events.PayHold {
+		invoice, err = p.holdInvoice(ctx, j, ask)
+	} else {
+		invoice, err = p.Wallet.Invoice(ctx, ask)
+	}
 	if err != nil {
 		return wallet.Hash{}, refuse(events.CodeUnavailable, "no invoice: %v", err)
 	}

@@ -36,7 +36,7 @@ type Config struct {
 
 	Prices map[string]events.Price // by model id
 	Price  events.Price            // of models that Prices does not name
-	Pay    []string                // ways to be paid, preferred first; free or prepaid and sealed, as price and wallet allow, if unset
+	Pay    []string                // ways to be paid, preferred first; free or prepaid, hold and sealed, as price and wallet allow, if unset
 	GPUs   []events.GPU
 
 	Slots     int           // jobs at once; what the models say, at least 1, if unset
@@ -44,12 +44,13 @@ type Config struct {
 	PerKey    int           // jobs at once from one key; 8 if unset
 	Unpaid    int           // sealed results that one key may leave unpaid; 3 if unset
 	OfferFor  time.Duration // how long an offer holds; 60 s if unset
-	LeaseFor  time.Duration // how long a lease lasts; 120 s if unset
+	LeaseFor  time.Duration // how long a lease lasts; 120 s if unset, 600 s at most
+	HoldFor   time.Duration // how long a customer's money may be kept locked for the work; 600 s if unset, and at most
 	SealedFor time.Duration // how long a sealed result waits to be paid; 10 minutes if unset
 	StandDown time.Duration // longest random wait before an open plain job is done for free; 3 s if unset
 
-	// Step, if set, is told each step of a job as soon as it is durable: offered, awarded, asked, paid, started, running,
-	// made, delivered, owed. Tests crash a node there.
+	// Step, if set, is told each step of a job as soon as it is durable: offered, awarded, asked, paid or held, started,
+	// running, made, delivered, settled, owed. Tests crash a node there.
 	Step func(job events.ID, step string)
 
 	Log *slog.Logger
@@ -63,6 +64,7 @@ type Provider struct {
 	models []engine.Model
 	queue  *queue
 	board  *board
+	holds  bool // the wallet can lock payments
 
 	mu     sync.Mutex
 	jobs   map[events.ID]*job // being served
@@ -100,7 +102,8 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	c.PerKey = orDefault(c.PerKey, 8)
 	c.Unpaid = orDefault(c.Unpaid, 3)
 	c.OfferFor = orDefault(c.OfferFor, time.Minute)
-	c.LeaseFor = orDefault(c.LeaseFor, 2*time.Minute)
+	c.LeaseFor = min(orDefault(c.LeaseFor, 2*time.Minute), maxLease)
+	c.HoldFor = min(orDefault(c.HoldFor, maxLease), maxLease)
 	c.SealedFor = orDefault(c.SealedFor, 10*time.Minute)
 	c.StandDown = orDefault(c.StandDown, 3*time.Second)
 	c.Name = orDefault(c.Name, "node")
@@ -118,6 +121,9 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		jobs: map[events.ID]*job{}, offers: map[events.ID]*job{},
 		perKey: map[events.PubKey]int{}, unpaid: map[events.PubKey]int{}, took: 3 * time.Second,
 		cancelled: map[events.ID]events.PubKey{}, answered: map[events.ID]bool{},
+	}
+	if p.holds, err = p.canHold(ctx); err != nil {
+		return nil, err
 	}
 	if p.board, err = newBoard(ctx, p); err != nil {
 		return nil, err

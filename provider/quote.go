@@ -178,7 +178,7 @@ func (p *Provider) choosePay(req *events.Request, t *terms) error {
 	}
 	can := p.ways(t.Amount)
 	if !req.Profile {
-		can = slices.DeleteFunc(can, func(way string) bool { return way == events.PaySealed })
+		can = slices.DeleteFunc(can, func(way string) bool { return way != events.PayFree && way != events.PayPrepaid })
 	}
 	want := req.Pay
 	if len(want) == 0 || slices.Contains(can, events.PayFree) {
@@ -208,7 +208,10 @@ func (p *Provider) ways(amount events.Msat) []string {
 		return nil
 	}
 	all := []string{events.PayPrepaid}
-	if _, ok := p.Wallet.(wallet.Sealer); ok {
+	if p.holds {
+		all = append(all, events.PayHold)
+	}
+	if _, ok := p.Wallet.(wallet.Sealer); ok || p.holds {
 		all = append(all, events.PaySealed)
 	}
 	if len(p.Pay) == 0 {
@@ -231,7 +234,7 @@ func (p *Provider) room(req *events.Request) error {
 		return refuse(events.CodeRateLimited, "%d jobs of one key at once, no more", p.PerKey)
 	}
 	if p.unpaid[req.Author] >= p.Unpaid {
-		return refuse(events.CodeDenied, "%d sealed results were left unpaid", p.unpaid[req.Author])
+		return refuse(events.CodeDenied, "%d results were left unpaid", p.unpaid[req.Author])
 	}
 	if waiting := p.queue.waiting(); waiting >= p.Queue {
 		return refuse(events.CodeUnavailable, "%d jobs are waiting already", waiting)

@@ -35,6 +35,9 @@ func (p *Provider) sealResult(ctx context.Context, j *job, m *events.Result) err
 	if err != nil {
 		return fmt.Errorf("sealed invoice: %w", err)
 	}
+	if asks.Amount > j.terms.Cap {
+		return fmt.Errorf("sealed invoice: it asks for %s, agreed was up to %s", asks.Amount.Human(), j.terms.Cap.Human())
+	}
 	m.Amount, m.Bolt11 = &asks.Amount, invoice // of an earlier run, if that made the invoice and died
 	return nil
 }
@@ -44,13 +47,14 @@ func (p *Provider) sealedInvoice(ctx context.Context, j *job, amount events.Msat
 	if kept, ok, err := p.Ledger.Value(j.req.ID, "sealed invoice"); err != nil || ok {
 		return string(kept), err
 	}
-	sealer, ok := p.Wallet.(wallet.Sealer)
-	if !ok {
-		return "", refuse(events.CodeUnavailable, "the wallet here cannot sell by a key")
+	ask := wallet.InvoiceRequest{Amount: amount, Description: description(j.req.ID), Until: p.Now().Add(p.SealedFor)}
+	var invoice *wallet.Invoice
+	err := error(refuse(events.CodeUnavailable, "the wallet here cannot sell by a key"))
+	if sealer, ok := p.Wallet.(wallet.Sealer); ok {
+		invoice, err = sealer.SealedInvoice(ctx, ask, r)
+	} else if p.holds {
+		invoice, err = p.Wallet.(wallet.Holder).HoldInvoice(ctx, ask, r.Hash())
 	}
-	invoice, err := sealer.SealedInvoice(ctx, wallet.InvoiceRequest{
-		Amount: amount, Description: description(j.req.ID), Until: p.Now().Add(p.SealedFor),
-	}, r)
 	if err != nil {
 		return "", fmt.Errorf("sealed invoice: %w", err)
 	}

@@ -25,11 +25,11 @@ func (p *Provider) serve(life, ctx context.Context, j *job) error {
 	if err := p.agree(ctx, j); err != nil {
 		return cause(ctx, err)
 	}
-	if err := p.charge(life, j); err != nil {
+	if err := p.charge(life, ctx, j); err != nil {
 		return cause(life, err)
 	}
 	if ctx.Err() != nil && j.result == nil && life.Err() == nil {
-		return p.owe(life, j, refuse(events.CodeExpired, "%v before the work began", context.Cause(ctx)))
+		return p.owe(life, j, early(context.Cause(ctx)))
 	}
 	if err := p.work(ctx, j); err != nil {
 		return p.owe(life, j, cause(ctx, err))
@@ -44,6 +44,9 @@ var (
 	errStandDown = errors.New("another node does it")
 	errRefused   = errors.New("it was refused")
 )
+
+// early says that a paid job ended before its work began.
+func early(why error) error { return refuse(events.CodeExpired, "%v before the work began", why) }
 
 // cause says why a step ended: what ended the context, if that did.
 func cause(ctx context.Context, err error) error {
@@ -190,9 +193,10 @@ func (p *Provider) checkAlone(ctx context.Context, j *job) error {
 	return nil
 }
 
-// charge sees to it that the job is paid, or may be done without: then it is started, once. It does not stop for a
-// cancellation or the deadline: an invoice that is out may still be paid, and what is paid is worked for or owed back.
-func (p *Provider) charge(ctx context.Context, j *job) error {
+// charge sees to it that the job is paid, or its money locked, or that it may be done without: then it is started, once. It
+// does not stop with ctx, for a cancellation or the deadline: an invoice that is out may still be paid, and what is paid is
+// worked for or owed back. Only what is locked can be let go at once.
+func (p *Provider) charge(life, ctx context.Context, j *job) error {
 	if j.result != nil { // made before a crash, so it was paid for before
 		if j.terms.Pay == events.PayPrepaid {
 			j.paid = j.terms.Amount
@@ -202,12 +206,19 @@ func (p *Provider) charge(ctx context.Context, j *job) error {
 	var hash *wallet.Hash
 	switch j.terms.Pay {
 	case events.PayPrepaid:
-		paid, err := p.prepaid(ctx, j)
+		paid, err := p.prepaid(life, j)
 		if err != nil {
 			return err
 		}
 		hash, j.paid = &paid.Hash, paid.Amount
 		p.Step(j.req.ID, "paid")
+	case events.PayHold:
+		locked, err := p.lock(life, ctx, j)
+		if err != nil {
+			return err
+		}
+		hash = &locked.Hash
+		p.Step(j.req.ID, "held")
 	case events.PaySealed:
 		r, err := p.preimage(j)
 		if err != nil {

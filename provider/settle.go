@@ -27,12 +27,19 @@ func (p *Provider) settle(ctx context.Context, j *job) error {
 		return nil // after the result a plain customer hears nothing more
 	}
 	paid := j.paid
-	if j.terms.Pay == events.PaySealed {
+	switch j.terms.Pay {
+	case events.PaySealed:
 		settled, err := p.awaitSealed(ctx, j)
 		if err != nil {
 			return err
 		}
 		paid = settled.Amount
+	case events.PayHold:
+		if err := p.takeHeld(ctx, j); err != nil {
+			return err
+		}
+		paid = j.invoice.Amount
+		p.Step(j.req.ID, "settled")
 	}
 	return p.say(ctx, j, &events.Receipt{
 		Head: events.Head{At: events.At(p.Now()), Expires: j.req.Deadline.Add(events.KeepReceipt)},
@@ -46,26 +53,44 @@ func (p *Provider) awaitSealed(ctx context.Context, j *job) (wallet.Settlement, 
 		return wallet.Settlement{}, err
 	}
 	settled, err := p.Wallet.Await(ctx, r.Hash())
-	if errors.Is(err, wallet.ErrExpired) {
-		p.mu.Lock()
-		if len(p.unpaid) >= maxUnpaid {
-			clear(p.unpaid)
+	if err == nil && settled.Held { // a wallet that takes no preimages: it locks, and the key is told it now
+		if err = p.take(ctx, r); err == nil {
+			return settled, nil
 		}
-		p.unpaid[j.req.Author]++
-		p.mu.Unlock()
+	}
+	if errors.Is(err, wallet.ErrExpired) {
+		p.countUnpaid(j)
 		return settled, errUnpaid
 	}
 	return settled, err
+}
+
+// countUnpaid remembers that a customer had work done and did not pay.
+func (p *Provider) countUnpaid(j *job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.unpaid) >= maxUnpaid {
+		clear(p.unpaid)
+	}
+	p.unpaid[j.req.Author]++
 }
 
 // maxUnpaid is how many keys that did not pay are remembered before all are forgiven.
 const maxUnpaid = 10_000
 
 // owe ends a job that was paid for and could not be done. What failed by the node's own fault is owed back, in words
-// that the node signs; a customer that cancelled pays for what was begun. ctx ends with the node: then the job goes on
-// after its next start.
+// that the node signs; a customer that cancelled pays for what was begun. Money that is only locked goes back at once,
+// whoever's fault it was. ctx ends with the node: then the job goes on after its next start.
 func (p *Provider) owe(ctx context.Context, j *job, why error) error {
-	if errors.Is(why, errCancelled) || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		return why
+	}
+	if j.terms.Pay == events.PayHold {
+		if err := p.letGo(ctx, j, why); err != nil {
+			return err
+		}
+	}
+	if errors.Is(why, errCancelled) {
 		return why
 	}
 	var refused *refusal
@@ -79,6 +104,9 @@ func (p *Provider) owe(ctx context.Context, j *job, why error) error {
 	defer cancel()
 	if err := p.say(ctx, j, no, true); err != nil {
 		return fmt.Errorf("%w (and the customer could not be told: %w)", why, err)
+	}
+	if j.terms.Pay == events.PayHold {
+		return fmt.Errorf("%v: the locked money is let go", why)
 	}
 	return fmt.Errorf("%v: %s owed back", why, j.paid.Human()) // said; not to be refused again
 }

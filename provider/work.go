@@ -15,17 +15,19 @@ func (p *Provider) work(ctx context.Context, j *job) error {
 	if j.result != nil {
 		return nil
 	}
+	ctx, cancel := p.whileHeld(ctx, j)
+	defer cancel()
 	stop := p.lease(ctx, j)
 	defer stop()
 	done, err := p.queue.slot(ctx, j.terms.Percent)
 	if err != nil {
-		return err
+		return cause(ctx, err)
 	}
 	defer done()
 	began := p.Now()
 	out, err := p.run(ctx, j)
 	if err != nil {
-		return err
+		return cause(ctx, err)
 	}
 	took := p.Now().Sub(began)
 	p.learn(took)
@@ -99,7 +101,7 @@ func (p *Provider) lease(ctx context.Context, j *job) (stop func()) {
 
 func (p *Provider) sayRunning(ctx context.Context, j *job) {
 	running := &events.Running{
-		Head: p.head(j), Job: j.req.ID, To: j.req.Author, Lease: events.At(p.Now().Add(p.LeaseFor)),
+		Head: p.head(j), Job: j.req.ID, To: j.req.Author, Lease: p.leaseUntil(j),
 		Plain: !j.req.Profile, Encrypted: j.req.Encrypted,
 	}
 	ev, err := events.Sign(ctx, running, p.Signer)

@@ -1,7 +1,7 @@
 // Package wallet is the family of Lightning wallets: small interfaces, a folder for each part, chosen by URL.
 //
-// A provider needs a Receiver, a consumer a Payer; Sealer and Balancer are abilities that some wallets have. The suite
-// in wallettest holds every part to what is written here. Begin with Receiver and Payer.
+// A provider needs a Receiver, a consumer a Payer; Holder, Sealer and Balancer are abilities that some wallets have. The
+// suite in wallettest holds every part to what is written here. Begin with Receiver and Payer.
 package wallet
 
 import (
@@ -71,6 +71,7 @@ type InvoiceRequest struct {
 	Amount      events.Msat // a whole number of satoshi, at least one
 	Description string
 	Until       time.Time // when it expires; the wallet may round to the second
+	Blocks      int       // of a hold invoice: how many blocks its payment may be held (min_final_cltv, BOLT 11); 0: the wallet's own
 }
 
 // Invoice is a bolt11 invoice that the wallet made.
@@ -81,18 +82,21 @@ type Invoice struct {
 	Until  time.Time
 }
 
-// Settlement is money that arrived.
+// Settlement is money that arrived, or, if Held, is locked for a hold invoice: it is nobody's until Settle or Cancel.
 type Settlement struct {
 	Hash   Hash
 	Amount events.Msat
-	At     time.Time
+	At     time.Time // when it arrived; zero if Held
+	Held   bool
+	Blocks int // of a held one: how many blocks are left to settle it, at least 1; 0 if the wallet does not say
 }
 
 // Receiver is what a provider needs of a wallet.
 type Receiver interface {
 	Invoice(ctx context.Context, ask InvoiceRequest) (*Invoice, error)
-	// Await returns once the invoice is paid, ErrExpired once it cannot be any more, ErrNotFound if it is not ours. An
-	// invoice that was paid long ago returns at once. It survives a wallet that is away for a while.
+	// Await returns once the invoice is paid, a hold invoice once its payment is locked, ErrExpired once that cannot be any
+	// more, ErrNotFound if it is not ours. An invoice that was paid long ago returns at once. It survives a wallet that is
+	// away for a while.
 	Await(ctx context.Context, hash Hash) (Settlement, error)
 }
 
@@ -103,7 +107,7 @@ type PaymentState string
 const (
 	Pending   PaymentState = "pending"
 	Succeeded PaymentState = "succeeded"
-	Failed    PaymentState = "failed"
+	Failed    PaymentState = "failed" // nothing was sent, or all came back
 )
 
 // Payment is one payment that the wallet was asked for.
@@ -117,9 +121,10 @@ type Payment struct {
 
 // Payer is what a consumer needs of a wallet.
 type Payer interface {
-	// Pay pays an invoice, once however often it is called, and returns its preimage. maxFee is the most to pay above the
-	// invoice's amount. Errors: ErrInsufficient, ErrRejected, ErrExpired (nothing was sent); ErrInFlight, ErrUnavailable
-	// (unknown: ask Sent).
+	// Pay pays an invoice, once however often it is called, and returns its preimage. A payment that is locked for a hold
+	// invoice returns when it is settled, or with ErrRejected when the money is back. maxFee is the most to pay above the
+	// invoice's amount. Errors: ErrInsufficient, ErrRejected, ErrExpired (nothing was sent, or all came back); ErrInFlight,
+	// ErrUnavailable (unknown: ask Sent).
 	Pay(ctx context.Context, bolt11 string, maxFee events.Msat) (Preimage, error)
 	// Sent says what became of a payment; ErrNotFound if the wallet never tried it. Asked before any retry.
 	Sent(ctx context.Context, hash Hash) (Payment, error)
@@ -130,12 +135,28 @@ type Sealer interface {
 	SealedInvoice(ctx context.Context, ask InvoiceRequest, r Preimage) (*Invoice, error)
 }
 
+// Holder is a Receiver whose payments can be locked first and taken later.
+type Holder interface {
+	// Holds says whether this wallet really can: by its type it may only know how to ask.
+	Holds(ctx context.Context) (bool, error)
+	// HoldInvoice makes an invoice for a payment hash whose preimage the caller keeps. Asked again for the same, it gives
+	// the same invoice.
+	HoldInvoice(ctx context.Context, ask InvoiceRequest, hash Hash) (*Invoice, error)
+	// Settle takes a locked payment, once however often it is called. Errors: ErrExpired if it was cancelled or lapsed,
+	// ErrRejected if nothing is locked yet, ErrNotFound if it is not ours, ErrUnavailable (ask again).
+	Settle(ctx context.Context, r Preimage) error
+	// Cancel gives a locked payment back; an invoice that nobody has paid cannot be paid any more. Once however often it is
+	// called. Errors: ErrRejected if it was settled, ErrNotFound if it is not ours, ErrUnavailable (ask again).
+	Cancel(ctx context.Context, hash Hash) error
+}
+
 // Balancer is a wallet that says how much is in it.
 type Balancer interface {
 	Balance(ctx context.Context) (events.Msat, error)
 }
 
-// Wallet is an opened wallet. Assert the abilities it should have: Receiver, Payer, Sealer, Balancer.
+// Wallet is an opened wallet. Assert the abilities it should have: Receiver, Payer, Holder, Sealer,
+// Balancer.
 type Wallet interface {
 	// Describe says what it is, for people: "play money at ws://…".
 	Describe() string

@@ -79,8 +79,8 @@ func (s *settings) check() error {
 		case "list":
 			if k.name == "provide.pay" {
 				for _, way := range s.list(k.name) {
-					if way != events.PayPrepaid && way != events.PaySealed {
-						return usage("%s (from %s): %q is none of %s, %s", k.name, s.source[k.name], way, events.PayPrepaid, events.PaySealed)
+					if ways := []string{events.PayPrepaid, events.PayHold, events.PaySealed}; !slices.Contains(ways, way) {
+						return usage("%s (from %s): %q is none of %s", k.name, s.source[k.name], way, strings.Join(ways, ", "))
 					}
 				}
 			}

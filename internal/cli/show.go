@@ -9,6 +9,7 @@ import (
 
 	"infernet/consumer"
 	"infernet/events"
+	"infernet/wallet"
 )
 
 // shower shows a job while it is done.
@@ -95,7 +96,10 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 			"pay": d.Pay, "paid_msat": d.Paid, "took_ms": d.Took.Milliseconds(), "first_ms": d.First.Milliseconds(), "receipt": d.Receipt != nil,
 		}
 		if d.Paid > 0 {
-			out["payment_hash"], out["preimage"] = d.Hash.String(), d.Preimage.String()
+			out["payment_hash"] = d.Hash.String()
+			if d.Preimage != (wallet.Preimage{}) { // else it is locked, and not taken yet
+				out["preimage"] = d.Preimage.String()
+			}
 		}
 		w.object(w.Out, out)
 		return nil
@@ -135,5 +139,9 @@ func receiptLine(d *consumer.Delivery) string {
 	if d.Paid == 0 {
 		return strings.Join(append(line, "free"), " · ")
 	}
-	return strings.Join(append(line, d.Paid.Human()+" "+d.Pay, "payment hash "+d.Hash.String()), " · ")
+	paid := d.Paid.Human() + " " + d.Pay
+	if d.Preimage == (wallet.Preimage{}) {
+		paid += ", locked and not taken yet"
+	}
+	return strings.Join(append(line, paid, "payment hash "+d.Hash.String()), " · ")
 }

@@ -29,7 +29,7 @@ var table = []setting{
 	{"provide.about", "", "text", "a line about the node"},
 	{"provide.wallet", "", "file", "wallet to be paid into: file:/path of a file that holds its address"},
 	{"provide.slots", "0", "number", "jobs at once; what the engine can if 0"},
-	{"provide.pay", "", "list", "ways to be paid, preferred first: prepaid, sealed"},
+	{"provide.pay", "", "list", "ways to be paid, preferred first: prepaid, hold, sealed"},
 	{"provide.price.base", "1000", "number", "msat for each job"},
 	{"provide.price.in", "20000", "number", "msat for 1000 units in"},
 	{"provide.price.out", "60000", "number", "msat for 1000 units out"},
@@ -37,7 +37,7 @@ var table = []setting{
 	{"run.model", "", "text", "model to ask for"},
 	{"run.max_cost", "100", "number", "most satoshi that one job may cost"},
 	{"run.way", "auction", "text", "auction, direct or plain"},
-	{"run.pay", "", "list", "ways to pay, preferred first: prepaid, sealed; or free"},
+	{"run.pay", "", "list", "ways to pay, preferred first: prepaid, hold, sealed; or free"},
 	{"run.window", "1s", "duration", "how long an auction collects offers"},
 	{"run.deadline", "5m", "duration", "how long a job may take"},
 }

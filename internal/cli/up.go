@@ -102,7 +102,7 @@ func (a *app) makeWallet(path, relay string, service *events.Keys) error {
 	if err != nil {
 		return err
 	}
-	address, err := play.Address(relay, string(service.PublicKey()), account.Secret())
+	address, err := play.Address([]string{relay}, string(service.PublicKey()), account.Secret())
 	if err != nil {
 		return err
 	}

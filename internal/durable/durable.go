@@ -23,6 +23,7 @@ var ErrForeign = errors.New("not a file of this version of infernet")
 type Schema struct {
 	Version int
 	Tables  string
+	Next    []string // statements that bring a file of version 1 to 2, of 2 to 3 and so on; Version-1 of them, or none
 }
 
 // DB is an open file.
@@ -82,18 +83,36 @@ func (db *DB) tables(schema Schema) error {
 		return err
 	case version == schema.Version:
 		return nil
-	case version > 0:
+	case !schema.reads(version):
 		return fmt.Errorf("%w: it is of version %d", ErrForeign, version)
-	case tables > 0:
+	case version == 0 && tables > 0:
 		return fmt.Errorf("%w: it is another program's", ErrForeign)
 	}
 	return db.Write(func(tx *Tx) error {
-		if version, _, err := state(tx); err != nil || version == schema.Version {
+		version, _, err := state(tx)
+		if err != nil || version == schema.Version {
 			return err // another process was quicker
 		}
-		_, err := tx.Exec(fmt.Sprintf("%s; pragma user_version = %d", schema.Tables, schema.Version))
+		steps := []string{schema.Tables}
+		if !schema.reads(version) {
+			return fmt.Errorf("%w: it is of version %d", ErrForeign, version)
+		}
+		if version > 0 {
+			steps = schema.Next[version-1 : schema.Version-1]
+		}
+		for _, step := range steps {
+			if _, err := tx.Exec(step); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(fmt.Sprintf("pragma user_version = %d", schema.Version))
 		return err
 	})
+}
+
+// reads says whether a file of a version is this one's, or can be made so.
+func (s Schema) reads(version int) bool {
+	return version == 0 || version == s.Version || version < s.Version && len(s.Next) == s.Version-1
 }
 
 // state is a file's version and number of tables: both 0 if it is new.

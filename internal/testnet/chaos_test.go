@@ -41,7 +41,7 @@ func (f fault) String() string {
 
 // faults are all there are. Of a party that says less than its last, some do not happen: they are counted apart.
 func faults() (all []fault) {
-	for _, pay := range []string{events.PayPrepaid, events.PaySealed} {
+	for _, pay := range []string{events.PayPrepaid, events.PaySealed, events.PayHold} {
 		for _, party := range []string{"provider", "consumer", "bank"} {
 			for _, way := range []string{in, out} {
 				for nth := 1; nth <= 8; nth++ {
@@ -168,7 +168,7 @@ func startParties(t *testing.T, f fault, change func(role string, p *process)) *
 
 // address is a party's wallet, by its own wire.
 func (m *parties) address(name string) string {
-	address, err := play.Address(m.wires[name].url, string(m.bank.PublicKey()), m.account[name].Secret())
+	address, err := play.Address([]string{m.wires[name].url}, string(m.bank.PublicKey()), m.account[name].Secret())
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -343,7 +343,7 @@ func (m *parties) check() (delivered bool) {
 
 func (m *parties) balance(name string) (have events.Msat) {
 	m.t.Helper()
-	address, err := play.Address(m.url, string(m.bank.PublicKey()), m.account[name].Secret())
+	address, err := play.Address([]string{m.url}, string(m.bank.PublicKey()), m.account[name].Secret())
 	if err != nil {
 		m.t.Fatal(err)
 	}

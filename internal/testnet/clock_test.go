@@ -12,7 +12,7 @@ import (
 // past is over, so a job may find nobody; but what is paid is delivered, and the books agree. The clock is set right
 // before the customer looks again.
 func TestWrongClocks(t *testing.T) {
-	for _, pay := range []string{events.PayPrepaid, events.PaySealed} {
+	for _, pay := range []string{events.PayPrepaid, events.PaySealed, events.PayHold} {
 		for _, role := range []string{"relay", "bank", "provider", "consumer"} {
 			for _, skew := range []time.Duration{-5 * time.Minute, 5 * time.Minute} {
 				t.Run(fmt.Sprintf("%s %s %s", pay, role, skew), func(t *testing.T) {

@@ -13,11 +13,11 @@ import (
 // TestProviderKilledAtEveryStep kills a node with SIGKILL at each durable step of a paid job and starts it again: the
 // customer gets one result and pays once.
 func TestProviderKilledAtEveryStep(t *testing.T) {
-	for _, way := range []string{events.PayPrepaid, events.PaySealed} {
-		steps := []string{"offered", "awarded", "asked", "paid", "started", "running", "made", "delivered"}
-		if way == events.PaySealed {
-			steps = []string{"offered", "awarded", "started", "running", "made", "delivered"}
-		}
+	for way, steps := range map[string][]string{
+		events.PayPrepaid: {"offered", "awarded", "asked", "paid", "started", "running", "made", "delivered"},
+		events.PayHold:    {"offered", "awarded", "asked", "held", "started", "running", "made", "delivered", "settled"},
+		events.PaySealed:  {"offered", "awarded", "started", "running", "made", "delivered"},
+	} {
 		for _, step := range steps {
 			t.Run(way+" "+step, func(t *testing.T) {
 				t.Parallel()
@@ -77,7 +77,7 @@ func TestProviderKilledAtEveryStep(t *testing.T) {
 
 // TestConsumerKilledAtEveryStep kills a customer at each durable step and has it resume: one result, one payment.
 func TestConsumerKilledAtEveryStep(t *testing.T) {
-	for _, way := range []string{events.PayPrepaid, events.PaySealed} {
+	for _, way := range []string{events.PayPrepaid, events.PayHold, events.PaySealed} {
 		for _, step := range []string{"submitted", "awarded", "committed", "settled"} {
 			t.Run(way+" "+step, func(t *testing.T) {
 				t.Parallel()

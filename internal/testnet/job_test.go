@@ -144,7 +144,7 @@ func TestManyJobsAtOnce(t *testing.T) {
 	done := make(chan outcome, jobs)
 	for i := range jobs {
 		go func() {
-			pay := []string{events.PayPrepaid, events.PaySealed}[i%2]
+			pay := []string{events.PayPrepaid, events.PaySealed, events.PayHold}[i%3]
 			got, err := buyer.Do(ctx, Text(strings.Repeat("word ", 1+i%7), func(o *consumer.Order) { o.Pay = []string{pay} }), nil)
 			if err != nil {
 				done <- outcome{err: err}

@@ -35,6 +35,10 @@ func TestWaysToBuyAndPay(t *testing.T) {
 		{"auction prepaid", func(o *consumer.Order) { o.Params, o.Pay = model("dear"), []string{events.PayPrepaid} }, events.PayPrepaid, []string{"Request", "Offer", "Award", "Invoice", "Running", "Result", "Receipt"}},
 		{"direct prepaid", func(o *consumer.Order) { o.Params, o.Way = model("dear"), consumer.Direct }, events.PayPrepaid, []string{"Request", "Invoice", "Running", "Result", "Receipt"}},
 		{"plain prepaid", func(o *consumer.Order) { o.Params, o.Way = model("dear"), consumer.Plain }, events.PayPrepaid, []string{"Request", "Offer", "Running", "Result"}},
+		{"auction hold", func(o *consumer.Order) { o.Params, o.Pay = model("dear"), []string{events.PayHold} }, events.PayHold, []string{"Request", "Offer", "Award", "Invoice", "Running", "Result", "Receipt"}},
+		{"direct hold", func(o *consumer.Order) {
+			o.Params, o.Pay, o.Way = model("dear"), []string{events.PayHold}, consumer.Direct
+		}, events.PayHold, []string{"Request", "Invoice", "Running", "Result", "Receipt"}},
 		{"auction sealed", func(o *consumer.Order) { o.Params, o.Pay = model("dear"), []string{events.PaySealed} }, events.PaySealed, []string{"Request", "Offer", "Award", "Running", "Result", "Receipt"}},
 		{"direct sealed", func(o *consumer.Order) {
 			o.Params, o.Pay, o.Way = model("dear"), []string{events.PaySealed}, consumer.Direct

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,8 +48,9 @@ type Net struct {
 	Dir  string
 	Bank *play.Service
 
-	ctx context.Context
-	log *slog.Logger
+	blocks atomic.Int64 // of the play chain: money that is locked comes back when enough have passed
+	ctx    context.Context
+	log    *slog.Logger
 }
 
 // Start starts a relay and a play wallet.
@@ -245,8 +247,9 @@ func (w *Told) Names() (names []string) {
 // bank starts the play wallet.
 func (n *Net) bank() {
 	n.T.Helper()
+	n.blocks.Store(100)
 	s, err := play.NewService(play.Config{
-		Relays: []string{n.URL}, Keys: events.GenerateKeys(), Path: filepath.Join(n.Dir, "bank.db"), Log: n.log.With("at", "bank"),
+		Relays: []string{n.URL}, Keys: events.GenerateKeys(), Path: filepath.Join(n.Dir, "bank.db"), Height: n.blocks.Load, Log: n.log.With("at", "bank"),
 	})
 	if err != nil {
 		n.T.Fatal(err)
@@ -263,6 +266,17 @@ func (n *Net) Wallet(name string) wallet.Wallet {
 	if err != nil {
 		n.T.Fatal(err)
 	}
+	return n.open(name, address)
+}
+
+// NWC opens an account of its own at the bank, as any NIP-47 wallet: one that takes no preimages, but locks payments.
+func (n *Net) NWC(name string) wallet.Wallet {
+	n.T.Helper()
+	return n.open(name, n.Bank.URI(events.GenerateKeys()).String())
+}
+
+func (n *Net) open(name, address string) wallet.Wallet {
+	n.T.Helper()
 	w, err := Wallets.Open(n.ctx, address, n.log.With("wallet of", name))
 	if err != nil {
 		n.T.Fatal(err)

@@ -20,6 +20,7 @@ var (
 	_ wallet.Opener   = Open
 	_ wallet.Receiver = (*Wallet)(nil)
 	_ wallet.Payer    = (*Wallet)(nil)
+	_ wallet.Holder   = (*Wallet)(nil) // asks the wallet whether it can
 	_ wallet.Balancer = (*Wallet)(nil)
 )
 

@@ -15,17 +15,34 @@ import (
 // book is the service's ledger: double entry, so that all balances together with the mint's are always zero.
 type book struct{ db *durable.DB }
 
-// mint is the account that new money comes from.
-const mint = "mint"
+// Accounts that are nobody's.
+const (
+	mint   = "mint" // new money comes from it
+	locked = "held" // money of hold invoices waits in it
+)
 
-var schema = durable.Schema{Version: 1, Tables: `
+var schema = durable.Schema{Version: 2, Tables: `
 create table accounts (key text primary key, balance integer not null) without rowid;
 create table entries  (seq integer primary key, account text not null, msat integer not null, hash text not null, request text not null);
 create table invoices (hash text primary key, preimage text not null, account text not null, amount integer not null, bolt11 text not null,
                                      description text not null, created integer not null, expires integer not null, settled integer not null default 0,
                                      payer text not null default '', request text not null unique) without rowid;
 create table refusals (request text primary key, code text not null, message text not null, at integer not null) without rowid;
-`}
+` + second, Next: []string{second}}
+
+// second is what version 2 added: hold invoices, and lists.
+const second = `
+alter table invoices add column description_hash text not null default '';
+alter table invoices add column metadata text not null default '';
+alter table invoices add column note     text not null default '';
+alter table invoices add column hold     integer not null default 0;
+alter table invoices add column accepted integer not null default 0;
+alter table invoices add column deadline integer not null default 0;
+alter table invoices add column undone   integer not null default 0;
+create index invoices_of   on invoices (account, created);
+create index invoices_by   on invoices (payer) where payer <> '';
+create index invoices_held on invoices (deadline) where accepted > 0 and settled = 0 and undone = 0;
+`
 
 func openBook(path string) (*book, error) {
 	db, err := durable.Open(path, schema)
@@ -37,63 +54,19 @@ func openBook(path string) (*book, error) {
 
 func (b *book) close() error { return b.db.Close() }
 
-// invoice is one invoice of the service, and its payment.
-type invoice struct {
-	Hash        wallet.Hash
-	Preimage    wallet.Preimage
-	Account     events.PubKey // who is paid
-	Amount      events.Msat
-	Bolt11      string
-	Description string
-	Created     int64
-	Expires     int64
-	Settled     int64
-	Payer       events.PubKey
-}
+// remember is how long a refusal is kept: longer than its request can come again.
+const remember = 10 * time.Minute
 
-func (v *invoice) transaction(way string) nip47.Transaction {
-	t := nip47.Transaction{
-		Type: way, State: "pending", Invoice: v.Bolt11, Description: v.Description, PaymentHash: v.Hash.String(), Amount: int64(v.Amount),
-		CreatedAt: v.Created, ExpiresAt: v.Expires, SettledAt: v.Settled,
-	}
-	if v.Settled > 0 {
-		t.State, t.Preimage = "settled", v.Preimage.String()
-	}
-	return t
-}
-
-// add writes an invoice down. A request that is repeated gets the invoice that it got before.
-func (b *book) add(request events.ID, v *invoice) (stored *invoice, err error) {
-	err = b.db.Write(func(tx *durable.Tx) error {
-		stored, err = scan(tx.QueryRow(selectInvoice+" where request = ?", string(request)))
-		if stored != nil || err != nil {
-			return err
-		}
-		res, err := tx.Exec(`insert into invoices (hash, preimage, account, amount, bolt11, description, created, expires, request)
-			values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing`,
-			v.Hash.String(), v.Preimage.String(), string(v.Account), int64(v.Amount), v.Bolt11, v.Description, v.Created, v.Expires, string(request))
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, other("an invoice with this payment hash exists"))
-		}
-		stored = v
-		return nil
-	})
-	return stored, err
-}
-
-// pay moves the money of an invoice, once. first is false if this account had paid it before. A request that was refused
-// stays refused: its payer has been told that nothing was sent, and whoever repeats it later must not make that untrue.
-func (b *book) pay(request events.ID, payer events.PubKey, hash wallet.Hash, text string, opening events.Msat, now int64) (v *invoice, first bool, err error) {
+// once carries a request out in one commit. A request that was refused stays refused: its client has been told that
+// nothing was done, and whoever repeats it later must not make that untrue. f gives a *nip47.Error before anything is
+// moved, or moves all.
+func (b *book) once(request events.ID, now int64, f func(tx *durable.Tx) error) error {
 	var refusal *nip47.Error
-	err = b.db.Write(func(tx *durable.Tx) error {
+	err := b.db.Write(func(tx *durable.Tx) (err error) {
 		if refusal, err = refused(tx, request); refusal != nil || err != nil {
 			return err
 		}
-		v, first, err = pay(tx, request, payer, hash, text, opening, now)
-		if !errors.As(err, &refusal) {
+		if err = f(tx); !errors.As(err, &refusal) {
 			return err
 		}
 		if _, err := tx.Exec("delete from refusals where at < ?", now-int64(remember.Seconds())); err != nil {
@@ -103,13 +76,10 @@ func (b *book) pay(request events.ID, payer events.PubKey, hash wallet.Hash, tex
 		return err
 	})
 	if err == nil && refusal != nil {
-		err = refusal
+		return refusal
 	}
-	return v, first, err
+	return err
 }
-
-// remember is how long a refusal is kept: longer than its request can come again.
-const remember = 10 * time.Minute
 
 // refused gives the answer that a request got, if that was a no.
 func refused(tx *durable.Tx, request events.ID) (*nip47.Error, error) {
@@ -121,39 +91,31 @@ func refused(tx *durable.Tx, request events.ID) (*nip47.Error, error) {
 	return no, err
 }
 
-// pay gives a *nip47.Error before anything is moved, or moves all.
-func pay(tx *durable.Tx, request events.ID, payer events.PubKey, hash wallet.Hash, text string, opening events.Msat, now int64) (v *invoice, first bool, err error) {
-	if v, err = scan(tx.QueryRow(selectInvoice+" where hash = ?", hash.String())); err != nil {
-		return nil, false, err
-	}
-	switch {
-	case v == nil || v.Bolt11 != text:
-		return nil, false, failed("this service made no such invoice")
-	case v.Settled > 0 && v.Payer == payer:
-		return v, false, nil
-	case v.Settled > 0:
-		return nil, false, failed("the invoice is paid already")
-	case now >= v.Expires:
-		return nil, false, failed("the invoice has expired")
-	case v.Account == payer:
-		return nil, false, failed("an account cannot pay itself")
-	}
-	have, err := open(tx, payer, opening)
-	if err != nil {
-		return nil, false, err
-	}
-	if have < v.Amount {
-		return nil, false, &nip47.Error{Code: nip47.CodeInsufficientBalance, Message: fmt.Sprintf("the account has %s, the invoice asks for %s", have.Human(), v.Amount.Human())}
-	}
-	if _, err := open(tx, v.Account, opening); err != nil {
-		return nil, false, err
-	}
-	if err := move(tx, payer, v.Account, v.Amount, hash.String(), string(request)); err != nil {
-		return nil, false, err
-	}
-	v.Settled, v.Payer = now, payer
-	_, err = tx.Exec("update invoices set settled = ?, payer = ? where hash = ?", now, string(payer), hash.String())
-	return v, true, err
+// add writes an invoice down. A request that is repeated gets the invoice that it got before.
+func (b *book) add(request events.ID, v *invoice) (stored *invoice, err error) {
+	err = b.once(request, v.Created, func(tx *durable.Tx) error {
+		stored, err = scan(tx.QueryRow(selectInvoice+" where request = ?", string(request)))
+		if stored != nil || err != nil {
+			return err
+		}
+		preimage := ""
+		if v.Preimage != (wallet.Preimage{}) {
+			preimage = v.Preimage.String()
+		}
+		res, err := tx.Exec(`insert into invoices (hash, preimage, account, amount, bolt11, description, description_hash, metadata, created, expires, hold, request)
+			values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing`,
+			v.Hash.String(), preimage, string(v.Account), int64(v.Amount), v.Bolt11, v.Description, v.DescriptionHash, v.Metadata, v.Created, v.Expires,
+			v.Hold, string(request))
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, other("an invoice with this payment hash exists"))
+		}
+		stored = v
+		return nil
+	})
+	return stored, err
 }
 
 // open gives an account's balance; a new account is given its opening balance.
@@ -199,37 +161,21 @@ func (b *book) find(hash wallet.Hash) (*invoice, error) {
 	return scan(b.db.QueryRow(selectInvoice+" where hash = ?", hash.String()))
 }
 
-const selectInvoice = "select hash, preimage, account, amount, bolt11, description, created, expires, settled, payer from invoices"
-
-// scan reads an invoice; nil if there is none.
-func scan(row *sql.Row) (*invoice, error) {
-	v := &invoice{}
-	var hash, preimage string
-	err := row.Scan(&hash, &preimage, &v.Account, &v.Amount, &v.Bolt11, &v.Description, &v.Created, &v.Expires, &v.Settled, &v.Payer)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err == nil {
-		v.Hash, err = wallet.ParseHash(hash)
-	}
-	if err == nil {
-		v.Preimage, err = wallet.ParsePreimage(preimage)
-	}
-	return v, err
-}
-
-// check says whether the books are right: all balances together are zero, each is the sum of its entries, and every
-// settled invoice was paid once.
+// check says whether the books are right: all balances together are zero, each is the sum of its entries, every invoice
+// moved what its state says, and exactly the money of accepted ones is locked.
 func (b *book) check() error {
-	var sum, wrong, twice int64
+	var sum, wrong, uneven, off int64
 	err := b.db.QueryRow(`select (select coalesce(sum(balance), 0) from accounts),
 		(select count(*) from accounts a where balance <> (select sum(msat) from entries e where e.account = a.key)),
-		(select count(*) from invoices i where settled > 0 and (select count(*) from entries e where e.hash = i.hash) <> 2)`).Scan(&sum, &wrong, &twice)
+		(select count(*) from invoices i where (select count(*) from entries e where e.hash = i.hash) <>
+			2 * ((accepted > 0) + (settled > 0 or accepted > 0 and undone > 0)) or settled > 0 and undone > 0 or (hold > 0) < (accepted > 0)),
+		(select coalesce((select balance from accounts where key = ?), 0) -
+			(select coalesce(sum(amount), 0) from invoices where accepted > 0 and settled = 0 and undone = 0))`, locked).Scan(&sum, &wrong, &uneven, &off)
 	if err != nil {
 		return err
 	}
-	if sum != 0 || wrong != 0 || twice != 0 {
-		return fmt.Errorf("play money: balances add up to %d, %d accounts differ from their entries, %d invoices were not paid once", sum, wrong, twice)
+	if sum != 0 || wrong != 0 || uneven != 0 || off != 0 {
+		return fmt.Errorf("play money: balances add up to %d, %d accounts differ from their entries, %d invoices did not move what they say, %d too much is locked", sum, wrong, uneven, off)
 	}
 	return nil
 }

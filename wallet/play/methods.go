@@ -19,14 +19,22 @@ func failed(format string, args ...any) error {
 	return &nip47.Error{Code: nip47.CodePaymentFailed, Message: fmt.Sprintf(format, args...)}
 }
 
+// read reads a method's params; none are as good as empty ones.
+func read(raw json.RawMessage, to any) error {
+	if len(raw) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(raw, to); err != nil {
+		return other("params: %v", err)
+	}
+	return nil
+}
+
 // makeInvoice makes a signed invoice for an account, with the caller's preimage or a fresh one.
 func (s *Service) makeInvoice(id events.ID, client events.PubKey, raw json.RawMessage) (any, error) {
 	var p nip47.Invoicing
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return nil, other("params: %v", err)
-	}
-	if p.Amount <= 0 || events.Msat(p.Amount) > events.MaxMsat {
-		return nil, other("amount %d is not 1 to %d msat", p.Amount, int64(events.MaxMsat))
+	if err := read(raw, &p); err != nil {
+		return nil, err
 	}
 	preimage := wallet.NewPreimage()
 	if p.Preimage != "" {
@@ -35,44 +43,55 @@ func (s *Service) makeInvoice(id events.ID, client events.PubKey, raw json.RawMe
 			return nil, other("preimage: %v", err)
 		}
 	}
-	expiry := time.Duration(p.Expiry) * time.Second
-	if p.Expiry <= 0 || p.Expiry > 365*24*3600 {
-		expiry = bolt11.DefaultExpiry
+	return s.invoice(id, &invoice{
+		Hash: preimage.Hash(), Preimage: preimage, Account: client, Amount: events.Msat(p.Amount), Description: p.Description,
+		DescriptionHash: p.DescriptionHash, Metadata: p.Metadata,
+	}, p.Expiry)
+}
+
+// invoice signs an invoice and writes it down. expiry is in seconds; an hour if it is none.
+func (s *Service) invoice(id events.ID, v *invoice, expiry int64) (any, error) {
+	if v.Amount <= 0 || v.Amount > events.MaxMsat {
+		return nil, other("amount %d is not 1 to %d msat", int64(v.Amount), int64(events.MaxMsat))
+	}
+	life := time.Duration(expiry) * time.Second
+	if expiry <= 0 || expiry > 365*24*3600 {
+		life = bolt11.DefaultExpiry
+	}
+	if len(v.Metadata) > nip47.MaxMetadata {
+		v.Metadata = ""
 	}
 	secret := [32]byte(wallet.NewPreimage())
 	now := s.Now().Truncate(time.Second)
 	b := bolt11.Invoice{
-		Network: bolt11.Regtest, Amount: events.Msat(p.Amount), Timestamp: now, PaymentHash: preimage.Hash(), PaymentSecret: &secret,
-		Description: p.Description, Expiry: expiry,
+		Network: bolt11.Regtest, Amount: v.Amount, Timestamp: now, PaymentHash: v.Hash, PaymentSecret: &secret,
+		Description: v.Description, Expiry: life, MinFinalCLTV: uint64(v.Hold),
 	}
-	if p.DescriptionHash != "" {
-		hash, err := wallet.ParseHash(p.DescriptionHash)
+	if v.DescriptionHash != "" {
+		hash, err := wallet.ParseHash(v.DescriptionHash)
 		if err != nil {
 			return nil, other("description_hash: %v", err)
 		}
 		b.DescriptionHash = (*[32]byte)(&hash)
 	}
-	text, err := b.Encode(s.node)
-	if err != nil {
+	var err error
+	if v.Bolt11, err = b.Encode(s.node); err != nil {
 		return nil, other("%v", err)
 	}
-	v := &invoice{
-		Hash: preimage.Hash(), Preimage: preimage, Account: client, Amount: b.Amount, Bolt11: text, Description: p.Description,
-		Created: now.Unix(), Expires: now.Add(expiry).Unix(),
-	}
+	v.Created, v.Expires = now.Unix(), now.Add(life).Unix()
 	stored, err := s.book.add(id, v)
 	if err != nil {
 		return nil, err
 	}
-	return stored.transaction("incoming"), nil
+	return stored.transaction(nip47.Incoming, now.Unix()), nil
 }
 
 // payInvoice pays one of the service's own invoices. Paying it again, by the same account, gives the same preimage and
-// moves nothing.
+// moves nothing. The payment of a hold invoice is answered later.
 func (s *Service) payInvoice(id events.ID, client events.PubKey, raw json.RawMessage) (any, *invoice, error) {
 	var p nip47.Paying
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return nil, nil, other("params: %v", err)
+	if err := read(raw, &p); err != nil {
+		return nil, nil, err
 	}
 	b, err := bolt11.Decode(p.Invoice)
 	if err != nil {
@@ -84,21 +103,36 @@ func (s *Service) payInvoice(id events.ID, client events.PubKey, raw json.RawMes
 	if p.Amount != 0 && events.Msat(p.Amount) != b.Amount {
 		return nil, nil, failed("the invoice asks for %d msat, not %d", b.Amount, p.Amount)
 	}
-	v, first, err := s.book.pay(id, client, b.PaymentHash, p.Invoice, s.Opening, s.Now().Unix())
+	if len(p.Metadata) > nip47.MaxMetadata {
+		p.Metadata = ""
+	}
+	v, first, err := s.book.pay(payment{
+		request: id, payer: client, hash: b.PaymentHash, text: p.Invoice, note: p.Metadata, opening: s.Opening, now: s.Now().Unix(), height: s.Height(),
+	})
 	if err != nil {
 		return nil, nil, err
 	}
 	if !first {
-		return nip47.Paid{Preimage: v.Preimage.String()}, nil, nil
+		return answerTo(v), nil, nil
 	}
-	return nip47.Paid{Preimage: v.Preimage.String()}, v, nil
+	return answerTo(v), v, nil
+}
+
+// later stands for the answer to a payment that is locked: it comes when its payee settles or cancels.
+type later wallet.Hash
+
+func answerTo(v *invoice) any {
+	if v.Settled == 0 {
+		return later(v.Hash)
+	}
+	return nip47.Paid{Preimage: v.Preimage.String()}
 }
 
 // lookupInvoice shows an account its own invoice, or one that it has paid.
 func (s *Service) lookupInvoice(client events.PubKey, raw json.RawMessage) (any, error) {
 	var p nip47.Looking
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return nil, other("params: %v", err)
+	if err := read(raw, &p); err != nil {
+		return nil, err
 	}
 	hash, err := wallet.ParseHash(p.PaymentHash)
 	if p.PaymentHash == "" {
@@ -116,9 +150,9 @@ func (s *Service) lookupInvoice(client events.PubKey, raw json.RawMessage) (any,
 	}
 	switch {
 	case v != nil && v.Payer == client:
-		return v.transaction("outgoing"), nil
+		return v.transaction(nip47.Outgoing, s.Now().Unix()), nil
 	case v != nil && v.Account == client:
-		return v.transaction("incoming"), nil
+		return v.transaction(nip47.Incoming, s.Now().Unix()), nil
 	}
 	return nil, &nip47.Error{Code: nip47.CodeNotFound, Message: "no invoice of yours and no payment of yours has this hash"}
 }

@@ -6,6 +6,7 @@ package play
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -22,14 +23,18 @@ var (
 	_ wallet.Opener   = Open
 	_ wallet.Receiver = (*Wallet)(nil)
 	_ wallet.Payer    = (*Wallet)(nil)
+	_ wallet.Holder   = (*Wallet)(nil)
 	_ wallet.Sealer   = (*Wallet)(nil)
 	_ wallet.Balancer = (*Wallet)(nil)
 )
 
-// Address is the URL of an account: play+ws://host:port/?wallet=<service key>&secret=<the account's secret key>. The
-// service opens the account when it first hears of it.
-func Address(relay, service, secret string) (string, error) {
-	u, err := url.Parse(relay)
+// Address is the URL of an account: play+ws://host:port/?wallet=<service key>&secret=<the account's secret key>, and
+// &relay=… for each further relay. The service opens the account when it first hears of it.
+func Address(relays []string, service, secret string) (string, error) {
+	if len(relays) == 0 {
+		return "", errors.New("play money: no relay is named")
+	}
+	u, err := url.Parse(relays[0])
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +42,11 @@ func Address(relay, service, secret string) (string, error) {
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	u.RawQuery = url.Values{"wallet": {service}, "secret": {secret}}.Encode()
+	q := url.Values{"wallet": {service}, "secret": {secret}}
+	if len(relays) > 1 {
+		q["relay"] = relays[1:]
+	}
+	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
 
@@ -48,7 +57,7 @@ func Open(ctx context.Context, u *url.URL, log *slog.Logger) (wallet.Wallet, err
 	}
 	relay := url.URL{Scheme: u.Scheme[len("play+"):], Host: u.Host, Path: u.Path}
 	as := url.URL{Host: u.Query().Get("wallet"), RawQuery: url.Values{
-		"relay": {relay.String()}, "secret": {u.Query().Get("secret")},
+		"relay": append([]string{relay.String()}, u.Query()["relay"]...), "secret": {u.Query().Get("secret")},
 	}.Encode()}
 	uri, err := nip47.ParseURI(&as)
 	if err != nil {

@@ -108,7 +108,7 @@ func (b bank) account(t *testing.T, as wallet.Opener) wallet.Wallet {
 	t.Helper()
 	service, _ := events.NewKeys(b.Secret)
 	account := events.GenerateKeys()
-	raw, err := play.Address(b.Relay, string(service.PublicKey()), account.Secret())
+	raw, err := play.Address([]string{b.Relay}, string(service.PublicKey()), account.Secret())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestARepeatedRequestIsCarriedOutOnce(t *testing.T) {
 	if err := s.Check(); err != nil {
 		t.Error(err)
 	}
-	raw, err := play.Address(b.Relay, string(service.PublicKey()), account.Secret())
+	raw, err := play.Address([]string{b.Relay}, string(service.PublicKey()), account.Secret())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,10 +365,10 @@ func TestTheServiceSaysWhatItCan(t *testing.T) {
 			t.Errorf("it does not name %s", method)
 		}
 	}
-	if tag := info.Tags.Find("encryption"); tag == nil || tag[1] != nip47.Encryption {
+	if tag := info.Tags.Find("encryption"); tag == nil || tag[1] != nip47.NIP44+" "+nip47.NIP04 {
 		t.Errorf("encryption %v", tag)
 	}
-	if tag := info.Tags.Find("notifications"); tag == nil || tag[1] != nip47.PaymentReceived {
+	if tag := info.Tags.Find("notifications"); tag == nil || tag[1] != "payment_received payment_sent hold_invoice_accepted" {
 		t.Errorf("notifications %v", tag)
 	}
 }

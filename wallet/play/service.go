@@ -16,6 +16,8 @@ import (
 	"infernet/events"
 	"infernet/internal/pool"
 	"infernet/nips/nip47"
+	"infernet/wallet"
+	"infernet/wallet/internal/connect"
 )
 
 // Config says how a play-money service runs. Relays, Keys and Path are needed.
@@ -24,6 +26,7 @@ type Config struct {
 	Keys    *events.Keys // the service's key; its invoices are signed with a key made from it
 	Path    string       // the ledger's file
 	Opening events.Msat  // what a new account is given; 100,000 sat if unset
+	Height  func() int64 // of the play chain, whose blocks bound how long a payment is held; one every 30 s if unset
 	Log     *slog.Logger
 	Now     func() time.Time
 }
@@ -31,9 +34,19 @@ type Config struct {
 // Service is a bank of play money.
 type Service struct {
 	Config
-	book *book
-	node [32]byte // signs invoices
-	pool *pool.Pool
+	book    *book
+	node    [32]byte // signs invoices
+	pool    *pool.Pool
+	limit   limit
+	waiting map[wallet.Hash][]asked // requests for payments that are locked
+}
+
+// asked is a request that is to be answered.
+type asked struct {
+	id     string
+	client events.PubKey
+	scheme string // of its encryption, and of its answer's
+	method string
 }
 
 // NewService opens the service's ledger.
@@ -50,7 +63,10 @@ func NewService(c Config) (*Service, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Service{Config: c, node: sha256.Sum256([]byte("infernet play money " + c.Keys.Secret()))}
+	if c.Height == nil {
+		c.Height = func() int64 { return c.Now().Unix() / 30 }
+	}
+	s := &Service{Config: c, node: sha256.Sum256([]byte("infernet play money " + c.Keys.Secret())), waiting: map[wallet.Hash][]asked{}}
 	var err error
 	if s.book, err = openBook(c.Path); err != nil {
 		return nil, fmt.Errorf("play money ledger %s: %w", c.Path, err)
@@ -58,9 +74,14 @@ func NewService(c Config) (*Service, error) {
 	return s, nil
 }
 
-// Address is the URL of an account at this service.
+// Address is the URL of an account at this service, for Open.
 func (s *Service) Address(account *events.Keys) (string, error) {
-	return Address(s.Relays[0], string(s.Keys.PublicKey()), account.Secret())
+	return Address(s.Relays, string(s.Keys.PublicKey()), account.Secret())
+}
+
+// URI is the address of an account for any program that speaks NIP-47.
+func (s *Service) URI(account *events.Keys) nip47.URI {
+	return nip47.URI{Wallet: string(s.Keys.PublicKey()), Relays: s.Relays, Secret: account.Secret()}
 }
 
 // Payee is the node key that invoices are signed with, compressed.
@@ -72,6 +93,9 @@ func (s *Service) Payee() [33]byte {
 // lookBack is how far back a starting service answers requests, and the oldest it ever does.
 const lookBack = 2 * time.Minute
 
+// lapseEvery is how often payments are looked at that are locked too long.
+const lapseEvery = time.Second
+
 // Run answers requests until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.book.close()
@@ -82,18 +106,24 @@ func (s *Service) Run(ctx context.Context) error {
 		Kinds: []int{nip47.KindRequest}, Tags: nostr.TagMap{"p": {string(s.Keys.PublicKey())}}, Since: &since,
 	})
 	s.announce(ctx)
-	for ev := range sub.Events {
-		s.answer(ctx, ev)
+	tick := time.NewTicker(lapseEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case ev, ok := <-sub.Events:
+			if !ok {
+				return nil
+			}
+			s.answer(ctx, ev)
+		case <-tick.C:
+			s.lapse(ctx)
+		}
 	}
-	return nil
 }
 
 // announce says what the service can (the info event of NIP-47).
 func (s *Service) announce(ctx context.Context) {
-	ev := &nostr.Event{
-		Kind: nip47.KindInfo, CreatedAt: nostr.Now(), Content: "get_info get_balance make_invoice pay_invoice lookup_invoice notifications",
-		Tags: nostr.Tags{{"encryption", nip47.Encryption}, {"notifications", nip47.PaymentReceived}},
-	}
+	ev := nip47.Capabilities{Methods: methods, Notifications: notifications, Encryptions: []string{nip47.NIP44, nip47.NIP04}}.Event()
 	if err := s.Keys.Sign(ctx, ev); err == nil {
 		s.pool.Send(ctx, ev)
 	}
@@ -102,12 +132,18 @@ func (s *Service) announce(ctx context.Context) {
 // answer carries one request out, once however often it comes, and answers it.
 func (s *Service) answer(ctx context.Context, ev *nostr.Event) {
 	age := s.Now().Sub(ev.CreatedAt.Time())
-	if age > lookBack || age < -events.MaxFuture || expired(ev, s.Now()) {
-		s.Log.Debug("ignored a request of another time", "id", ev.ID, "age", age)
+	out, err := nip47.ParseEnvelope(ev)
+	if err != nil || age > lookBack || age < -events.MaxFuture || out.Expires != 0 && s.Now().Unix() > out.Expires {
+		s.Log.Debug("ignored a request of another time", "id", ev.ID, "age", age, "err", err)
 		return
 	}
-	client := events.PubKey(ev.PubKey)
-	plain, err := s.Keys.Decrypt(ctx, client, ev.Content)
+	from := asked{id: ev.ID, client: events.PubKey(ev.PubKey), scheme: out.Encryption}
+	plain, err := connect.Decrypt(ctx, s.Keys, out.Encryption, from.client, ev.Content)
+	if errors.Is(err, nip47.ErrScheme) {
+		from.scheme = nip47.NIP44
+		s.respond(ctx, from, nil, &nip47.Error{Code: nip47.CodeUnsupportedEncryption, Message: err.Error() + "; there is " + nip47.NIP44 + " and " + nip47.NIP04})
+		return
+	}
 	if err != nil {
 		s.Log.Debug("ignored a request that cannot be read", "id", ev.ID, "err", err)
 		return
@@ -117,24 +153,30 @@ func (s *Service) answer(ctx context.Context, ev *nostr.Event) {
 		s.Log.Debug("ignored a request that is no JSON", "id", ev.ID, "err", err)
 		return
 	}
-	result, paid, err := s.do(events.ID(ev.ID), client, req)
-	s.respond(ctx, ev, req.Method, result, err)
-	if paid != nil {
-		s.notify(ctx, paid)
+	from.method = req.Method
+	if !s.limit.allow(from.client, s.Now()) {
+		s.respond(ctx, from, nil, &nip47.Error{Code: nip47.CodeRateLimited, Message: "too many requests; try again in a few seconds"})
+		return
+	}
+	result, changed, err := s.do(events.ID(ev.ID), from.client, req)
+	if hash, ok := result.(later); ok && err == nil {
+		s.wait(wallet.Hash(hash), from)
+	} else {
+		s.respond(ctx, from, result, err)
+	}
+	if changed != nil {
+		s.tell(ctx, changed)
 	}
 }
 
-func expired(ev *nostr.Event, now time.Time) bool {
-	tag := ev.Tags.Find("expiration")
-	if tag == nil {
-		return false
-	}
-	at, err := strconv.ParseInt(tag[1], 10, 64)
-	return err == nil && now.Unix() > at
+// methods are what do knows.
+var methods = []string{
+	nip47.GetInfo, nip47.GetBalance, nip47.MakeInvoice, nip47.PayInvoice, nip47.LookupInvoice, nip47.ListTransactions,
+	nip47.MakeHoldInvoice, nip47.SettleHoldInvoice, nip47.CancelHoldInvoice,
 }
 
-// do carries out one method. paid is the invoice that a payment has settled.
-func (s *Service) do(id events.ID, client events.PubKey, req nip47.Request) (result any, paid *invoice, err error) {
+// do carries out one method. changed is the invoice whose state is another now.
+func (s *Service) do(id events.ID, client events.PubKey, req nip47.Request) (result any, changed *invoice, err error) {
 	switch req.Method {
 	case nip47.GetInfo:
 		return s.info(), nil, nil
@@ -143,62 +185,28 @@ func (s *Service) do(id events.ID, client events.PubKey, req nip47.Request) (res
 		return nip47.Balance{Balance: int64(balance)}, nil, err
 	case nip47.MakeInvoice:
 		result, err = s.makeInvoice(id, client, req.Params)
-		return result, nil, err
 	case nip47.PayInvoice:
 		return s.payInvoice(id, client, req.Params)
 	case nip47.LookupInvoice:
 		result, err = s.lookupInvoice(client, req.Params)
-		return result, nil, err
+	case nip47.ListTransactions:
+		result, err = s.listTransactions(client, req.Params)
+	case nip47.MakeHoldInvoice:
+		result, err = s.makeHoldInvoice(id, client, req.Params)
+	case nip47.SettleHoldInvoice:
+		return s.settleHoldInvoice(id, client, req.Params)
+	case nip47.CancelHoldInvoice:
+		return s.cancelHoldInvoice(id, client, req.Params)
+	default:
+		err = &nip47.Error{Code: nip47.CodeNotImplemented, Message: "play money does not know " + strconv.Quote(req.Method)}
 	}
-	return nil, nil, &nip47.Error{Code: nip47.CodeNotImplemented, Message: "play money does not know " + strconv.Quote(req.Method)}
+	return result, nil, err
 }
 
 func (s *Service) info() nip47.Info {
+	height := s.Height()
 	return nip47.Info{
-		Alias: "play money", Color: "#888888", PubKey: fmt.Sprintf("%x", s.Payee()), Network: "regtest", Chosen: true,
-		Methods:       []string{nip47.GetInfo, nip47.GetBalance, nip47.MakeInvoice, nip47.PayInvoice, nip47.LookupInvoice},
-		Notifications: []string{nip47.PaymentReceived},
+		Alias: "play money", Color: "#888888", PubKey: fmt.Sprintf("%x", s.Payee()), Network: "regtest", Chosen: true, BlockHeight: height,
+		BlockHash: fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "infernet play block %d", height))), Methods: methods, Notifications: notifications,
 	}
-}
-
-// respond sends the answer. Its loss is harmless: the client asks what became of its request.
-func (s *Service) respond(ctx context.Context, ev *nostr.Event, method string, result any, err error) {
-	resp := nip47.Response{ResultType: method}
-	if err != nil {
-		if !errors.As(err, &resp.Error) {
-			s.Log.Error("a request failed", "method", method, "err", err)
-			resp.Error = &nip47.Error{Code: nip47.CodeInternal, Message: "the play-money ledger failed"}
-		}
-	} else if resp.Result, err = json.Marshal(result); err != nil {
-		s.Log.Error("a result cannot be written", "err", err)
-		return
-	}
-	s.send(ctx, nip47.KindResponse, events.PubKey(ev.PubKey), resp, nostr.Tag{"e", ev.ID})
-}
-
-// notify tells the payee that its invoice is paid.
-func (s *Service) notify(ctx context.Context, v *invoice) {
-	s.send(ctx, nip47.KindNotification, v.Account, nip47.Notification{Type: nip47.PaymentReceived, Notification: v.transaction("incoming")})
-}
-
-func (s *Service) send(ctx context.Context, kind int, to events.PubKey, body any, tags ...nostr.Tag) {
-	plain, err := json.Marshal(body)
-	if err != nil {
-		s.Log.Error("a message cannot be written", "err", err)
-		return
-	}
-	cipher, err := s.Keys.Encrypt(ctx, to, string(plain))
-	if err != nil {
-		s.Log.Error("a message cannot be encrypted", "err", err)
-		return
-	}
-	ev := &nostr.Event{
-		Kind: kind, CreatedAt: nostr.Now(), Content: cipher,
-		Tags: append(nostr.Tags{{"p", string(to)}, {"encryption", nip47.Encryption}}, tags...),
-	}
-	if err := s.Keys.Sign(ctx, ev); err != nil {
-		s.Log.Error("a message cannot be signed", "err", err)
-		return
-	}
-	s.pool.Send(ctx, ev)
 }

@@ -252,7 +252,7 @@ func TestCheckNoticesWrongBooks(t *testing.T) {
 		"money out of nothing":  "update accounts set balance = balance + 1 where key <> 'mint'",
 		"a lost entry":          "delete from entries where seq = 1",
 		"an invoice paid twice": "insert into entries (account, msat, hash, request) select 'x', 0, hash, 'x' from invoices",
-		"paid without an entry": "insert into invoices select 'h', preimage, account, amount, 'b', description, created, expires, 1, payer, 'other' from invoices",
+		"paid without an entry": "insert into invoices (hash, preimage, account, amount, bolt11, description, created, expires, settled, payer, request) select 'h', preimage, account, amount, 'b', description, created, expires, 1, payer, 'other' from invoices",
 	} {
 		s := desk(t, filepath.Join(t.TempDir(), "bank.db"))
 		v, err := ask[nip47.Transaction](s, account(), nip47.MakeInvoice, nip47.Invoicing{Amount: 1000})

@@ -167,6 +167,9 @@ func invoice(t *testing.T, r wallet.Preimage, amount events.Msat, age time.Durat
 	return text
 }
 
+// answers is within what time a scripted wallet's word on a payment is surely known.
+const answers = 8 * time.Second
+
 // TestWhatAPaymentsAnswerMeans is the table of all that a wallet may say, or not say, to a payment. "Failed for good" lets
 // the caller pay somebody else, so it is said only where the wallet's books agree.
 func TestWhatAPaymentsAnswerMeans(t *testing.T) {
@@ -204,6 +207,9 @@ func TestWhatAPaymentsAnswerMeans(t *testing.T) {
 		"a no, the first try is under way":         {pay: []says{no(nip47.CodePaymentFailed)}, lookup: []says{look("pending", r)}, want: wallet.ErrInFlight},
 		"a no, the wallet cannot look up":          {pay: []says{no(nip47.CodePaymentFailed)}, lookup: []says{no(nip47.CodeNotImplemented)}, want: wallet.ErrRejected},
 		"a no to an old invoice":                   {pay: []says{no(nip47.CodePaymentFailed)}, lookup: []says{unknown}, age: 2 * time.Hour, want: wallet.ErrExpired},
+		"under way, then it was paid":              {pay: []says{nil}, lookup: []says{look("pending", r), look("pending", r), look("settled", r)}},
+		"under way, then it came back":             {pay: []says{nil}, lookup: []says{look("pending", r), look("failed", r)}, want: wallet.ErrRejected},
+		"asked too fast":                           {pay: []says{no(nip47.CodeRateLimited)}, lookup: []says{unknown}, want: wallet.ErrUnavailable},
 		"paid already":                             {pay: []says{no(nip47.CodeOther)}, lookup: []says{look("settled", r)}},
 		"paid already, and poor now":               {pay: []says{no(nip47.CodeInsufficientBalance)}, lookup: []says{look("settled", r)}},
 		"not enough money":                         {pay: []says{no(nip47.CodeInsufficientBalance)}, lookup: []says{unknown}, want: wallet.ErrInsufficient},
@@ -215,7 +221,11 @@ func TestWhatAPaymentsAnswerMeans(t *testing.T) {
 		s := newScripted(t, map[string][]says{nip47.PayInvoice: c.pay, nip47.LookupInvoice: c.lookup})
 		payer, text := client(t, s.uri), invoice(t, r, 5000, c.age)
 		wait.Go(func() { // most of it is waiting
-			got, err := payer.Pay(within(t, time.Minute), text, 0)
+			patience := time.Minute
+			if c.want == wallet.ErrInFlight { // what is under way is waited for as long as the caller likes
+				patience = answers + time.Second
+			}
+			got, err := payer.Pay(within(t, patience), text, 0)
 			if !errors.Is(err, c.want) || c.want == nil && got != r {
 				t.Errorf("%s: got %v, want %v", name, err, c.want)
 			}

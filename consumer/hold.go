@@ -1,0 +1,62 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"infernet/events"
+	"infernet/wallet"
+)
+
+// A job may be paid by a hold invoice: paying locks the money, the node takes it after it has delivered, and lets it go
+// when it does not. Until the wallet says how that ended, the money counts as spent.
+
+const (
+	maxHeld = 600 * time.Second // how long a node may keep the money locked for its work
+	takenIn = 10 * time.Second  // how long a delivery waits for the node to take the money
+	backIn  = 5 * time.Second   // how long a node that let the money go has to say why
+)
+
+// hold says whether the money is locked first and taken after delivery.
+func (j *job) hold() bool {
+	if j.offer != nil && j.offer.Pay != "" {
+		return j.offer.Pay == events.PayHold
+	}
+	invoice := j.invoice()
+	return invoice != nil && invoice.Pay == events.PayHold
+}
+
+// locked says whether the money of a hold is out, and neither taken nor back, as far as is known.
+func (j *job) locked() bool { return j.committed && j.preimage == (wallet.Preimage{}) && j.hold() }
+
+// agreed says whether the node asks to be paid in a way that was agreed on.
+func (j *job) agreed(invoice *events.Invoice) error {
+	if slices.Contains(j.ways(), invoice.Pay) {
+		return nil
+	}
+	return &BadInvoiceError{j.node, fmt.Sprintf("it is to be paid %s, agreed was %s", invoice.Pay, strings.Join(j.ways(), " or "))}
+}
+
+// cameBack writes down that the wallet has the locked money back. The job goes on for a moment: its node may say why, or
+// have delivered.
+func (j *job) cameBack(why error) error {
+	if err := j.c.Ledger.Void(j.req.ID, why.Error()); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	j.tell(Step{Note: j.paid.Human() + " came back"})
+	j.committed, j.paid, j.hash, j.back, j.backAt = false, 0, wallet.Hash{}, why, j.c.Now()
+	return nil
+}
+
+// unlocked waits a moment until the node takes the locked money, which gives the proof of payment, or lets it go.
+func (j *job) unlocked(ctx context.Context, within time.Duration) {
+	until := j.c.Now().Add(within)
+	for j.locked() && j.paying != nil && j.c.Now().Before(until) {
+		if _, err := j.next(ctx, until); err != nil {
+			return
+		}
+	}
+}

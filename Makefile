@@ -16,7 +16,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X infernet/internal/cli.version=$(VERSION)
 MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
-.PHONY: build demo test long bench lint vectors docs engine model race nocgo clean
+.PHONY: build demo test long bench lint vectors docs engine model peers race nocgo clean
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -31,8 +31,12 @@ engine:
 model:
 	@scripts/get-model.sh $(CACHE)/models
 
+# other people's programs that ours are tried with
+peers:
+	@for lock in $$(git ls-files 'internal/testnet/peers/*/package-lock.json'); do scripts/get-npm.sh $$(dirname $$lock); done
+
 ## test: installs what it needs and runs everything
-test: engine lint
+test: engine peers lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo
 

@@ -139,7 +139,7 @@ func Open(ctx context.Context, ev *nostr.Event, s Signer) (Message, error) {
 	default:
 		return Parse(ev)
 	}
-	plain, err := s.Decrypt(ctx, peer, ev.Content)
+	plain, err := decrypt(ctx, ev, peer, s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: kind %d: decrypt: %w", ErrMalformed, ev.Kind, err)
 	}
@@ -149,6 +149,9 @@ func Open(ctx context.Context, ev *nostr.Event, s Signer) (Message, error) {
 		if err := unpack(&clear, plain); err != nil {
 			return nil, fmt.Errorf("%w: kind %d: encrypted tags: %w", ErrMalformed, ev.Kind, err)
 		}
+	}
+	if err := refuseLegacy(ev, clear.Tags); err != nil {
+		return nil, fmt.Errorf("%w: kind %d: %w", ErrMalformed, ev.Kind, err)
 	}
 	m, err := parseOpen(read(liberal(&clear, false)))
 	if err != nil {

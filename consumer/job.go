@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -188,6 +189,9 @@ func (j *job) build(ctx context.Context) error {
 		j.req.Expires = j.req.Deadline
 		if o.Node != "" {
 			j.req.To, j.node = []events.PubKey{o.Node}, o.Node
+		}
+		if j.req.Encrypted = o.Encrypted; o.Encrypted && o.Node == "" {
+			return errors.New("an encrypted job names the node that may read it")
 		}
 	default:
 		return fmt.Errorf("way to buy %q: there is auction, direct and plain", o.Way)

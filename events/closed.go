@@ -127,15 +127,15 @@ func Open(ctx context.Context, ev *nostr.Event, s Signer) (Message, error) {
 	if !IsMarket(ev.Kind) || !IsEncrypted(ev) {
 		return Parse(ev)
 	}
-	p := ev.Tags.Find("p")
-	if p == nil {
+	to := PubKey(addressee(ev))
+	if to == "" {
 		return Parse(ev)
 	}
 	peer := PubKey(ev.PubKey)
 	switch s.PublicKey() {
-	case PubKey(p[1]):
+	case to:
 	case peer:
-		peer = PubKey(p[1])
+		peer = to
 	default:
 		return Parse(ev)
 	}

@@ -3,6 +3,7 @@ package testnet
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"infernet/events"
 	"infernet/internal/testnet/peers"
@@ -33,6 +34,19 @@ type plainHeard struct {
 	Preimage  string    `json:"preimage"`
 	After     int       `json:"after"` // events that came after the result
 	Refused   string    `json:"refused"`
+}
+
+// plainClient has the nostr-tools client buy jobs, all at once, and gives what it heard by their names.
+func (n *Net) plainClient(t *testing.T, wallet string, jobs ...plainJob) map[string]plainHeard {
+	t.Helper()
+	client := n.peer(t, peers.Node(t, "js/plain.mjs"), map[string]any{"relay": n.URL, "wallet": wallet, "jobs": jobs})
+	heard := map[string]plainHeard{}
+	for range jobs {
+		var one plainHeard
+		client.hear("job", &one)
+		heard[one.Name] = one
+	}
+	return heard
 }
 
 // TestNostrToolsBuys has a NIP-90 client made of npm nostr-tools buy in every shape that is seen in the wild. It knows
@@ -68,13 +82,7 @@ func TestNostrToolsBuys(t *testing.T) {
 		c.Pays = true
 		jobs = append(jobs, c.plainJob)
 	}
-	client := n.peer(t, peers.Node(t, "js/plain.mjs"), map[string]any{"relay": n.URL, "wallet": address, "jobs": jobs})
-	heard := map[string]plainHeard{}
-	for range cases {
-		var one plainHeard
-		client.hear("job", &one)
-		heard[one.Name] = one
-	}
+	heard := n.plainClient(t, address, jobs...)
 	paid := events.Msat(0)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
@@ -105,5 +113,22 @@ func TestNostrToolsBuys(t *testing.T) {
 	}
 	if have := n.spent(t, w); have != paid {
 		t.Errorf("the client spent %s for %s of work", have.Human(), paid.Human())
+	}
+}
+
+// TestNostrToolsBuysForFree has the same client buy where nothing costs anything: it hears only that it runs.
+func TestNostrToolsBuysForFree(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	node := n.Provider("node", "echo:", func(c *provider.Config) { free(c); c.StandDown = time.Millisecond })
+	prompt := []string{"i", "one two three", "text"}
+	for name, got := range n.plainClient(t, "",
+		plainJob{Name: "open", Tags: [][]string{prompt}},
+		plainJob{Name: "to one node", Tags: [][]string{prompt, {"p", string(node.Key)}, {"bid", "0"}}},
+		plainJob{Name: "encrypted", Encrypt: "nip44", Node: string(node.Key), Inside: [][]string{prompt}},
+	) {
+		if said := strings.Join(got.Said, ", "); said != "processing" || got.Content == nil || *got.Content != "one two three" || got.After != 0 {
+			t.Errorf("%s: it heard %q, the result %v, %d events after it", name, said, got.Content, got.After)
+		}
 	}
 }

@@ -59,7 +59,7 @@ async function serve(ev) {
     result.status = 'success'
   }
   await result.publish()
-  say('delivered', { job: request.id, tags: result.tags.map((t) => t[0]) })
+  say('delivered', { job: request.id, tags: result.tags.filter((t) => t[0] !== 'request') })
 }
 
 ndk.subscribe({ kinds: [5050], since: now() - 5 }, { closeOnEose: false, groupable: false }, {

@@ -30,7 +30,14 @@ func (n *Net) peer(t testing.TB, cmd *exec.Cmd, orders any) *peer {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "INFERNET_PEER="+string(body))
-	return &peer{begin(t, cmd), t}
+	p := &peer{begin(t, cmd), t}
+	t.Cleanup(func() {
+		for t.Failed() && len(p.lines) > 0 { // what nobody waited for
+			line := <-p.lines
+			t.Log(line[:min(len(line), 1000)])
+		}
+	})
+	return p
 }
 
 // hear waits until the program says word, and reads what follows it.

@@ -11,7 +11,7 @@ import (
 // choose collects offers while the auction lasts and picks one. In a direct job the node is chosen already; in a plain
 // one paying an offer takes it.
 func (j *job) choose(ctx context.Context) error {
-	if j.node != "" && j.req.Profile {
+	if j.committed || j.node != "" && j.req.Profile {
 		return nil
 	}
 	if err := j.collect(ctx); err != nil {

@@ -33,6 +33,7 @@ type job struct {
 
 	said   []events.Message           // all that was heard, for Fold
 	heard  map[events.PubKey]int      // how much of it by whom
+	caught map[string]bool            // ids of what was heard before the subscription brings it
 	node   events.PubKey              // the chosen one
 	offer  *events.Offer              // nil in a direct job
 	rest   []*events.Offer            // the runners-up
@@ -269,6 +270,9 @@ func (j *job) room(author events.PubKey) bool {
 
 // hear opens what was said, and keeps it if it is the market's.
 func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
+	if j.caught[ev.ID] {
+		return nil
+	}
 	m, err := events.Open(ctx, ev, j.signer)
 	if err != nil {
 		j.c.Log.Debug("ignored an event", "id", ev.ID, "err", err)

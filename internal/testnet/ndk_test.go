@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"infernet/consumer"
 	"infernet/events"
@@ -45,13 +46,13 @@ func TestNDKBuys(t *testing.T) {
 	}
 }
 
-// ndkSeller starts a provider made of NDK, which ends itself at the step vanish if that is not empty, and waits until it listens.
-func (n *Net) ndkSeller(t *testing.T, price events.Msat, vanish string) (seller *peer, key events.PubKey, earnings func() events.Msat) {
+// ndkSeller starts a provider made of NDK, which ends itself at the step vanish if that is not empty, takes so long to work, and waits until it listens.
+func (n *Net) ndkSeller(t *testing.T, price events.Msat, vanish string, works time.Duration) (seller *peer, key events.PubKey, earnings func() events.Msat) {
 	t.Helper()
 	address, w := n.connection(t)
 	keys := events.GenerateKeys()
 	seller = n.peer(t, peers.Node(t, "js/ndk-sell.mjs"), map[string]any{
-		"relay": n.URL, "wallet": address, "secret": keys.Secret(), "price": price, "vanish": vanish,
+		"relay": n.URL, "wallet": address, "secret": keys.Secret(), "price": price, "vanish": vanish, "works": works.Milliseconds(),
 	})
 	seller.hear("ready", nil)
 	return seller, keys.PublicKey(), func() events.Msat { return -n.spent(t, w) }
@@ -73,7 +74,7 @@ func TestNDKSells(t *testing.T) {
 		{"paid, encrypted", 21_000, func(o *consumer.Order) { o.Encrypted = true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			seller, key, earned := n.ndkSeller(t, c.price, "")
+			seller, key, earned := n.ndkSeller(t, c.price, "", 0)
 			var told Told
 			got, err := n.Buyer("buyer-"+string(key[:8])).Do(ctx, Text("one two three", func(o *consumer.Order) {
 				o.Way, o.Node = consumer.Plain, key

@@ -30,8 +30,13 @@ func (n *Net) peer(t testing.TB, cmd *exec.Cmd, orders any) *peer {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "INFERNET_PEER="+string(body))
-	p := &peer{begin(t, cmd), t}
+	r, err := begin(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{r, t}
 	t.Cleanup(func() {
+		p.stop()
 		for t.Failed() && len(p.lines) > 0 { // what nobody waited for
 			line := <-p.lines
 			t.Log(line[:min(len(line), 1000)])

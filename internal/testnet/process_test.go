@@ -184,12 +184,11 @@ func (p process) launch() (*running, error) {
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), processEnv+"="+string(raw))
-	return begin(t, cmd)
+	return begin(cmd)
 }
 
-// begin starts a program and hears the lines it says. It ends with the test, or when its standard input ends.
-func begin(t testing.TB, cmd *exec.Cmd) *running {
-	t.Helper()
+// begin starts a program and hears the lines it says.
+func begin(cmd *exec.Cmd) (*running, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -48,6 +48,7 @@ async function serve(ev) {
   await tell(request, encrypted, 'processing')
   at('processing')
   await tell(request, encrypted, 'scheduled') // NDK's enumeration has it, the NIP has not
+  await sleep(orders.works ?? 0)
   const result = new NDKDVMJobResult(ndk)
   result.content = [...prompt].reverse().join('')
   if (encrypted) {

@@ -34,6 +34,7 @@ model:
 # other people's programs that ours are tried with
 peers:
 	@for lock in $$(git ls-files 'internal/testnet/peers/*/package-lock.json'); do scripts/get-npm.sh $$(dirname $$lock); done
+	@for names in $$(git ls-files 'internal/testnet/peers/*/requirements.txt'); do scripts/get-python.sh $$(dirname $$names); done
 
 ## test: installs what it needs and runs everything
 test: engine peers lint

@@ -11,7 +11,7 @@ import (
 // choose collects offers while the auction lasts and picks one. In a direct job the node is chosen already; in a plain
 // one paying an offer takes it.
 func (j *job) choose(ctx context.Context) error {
-	if j.node != "" && (j.req.Profile || j.free()) {
+	if j.committed || j.node != "" && j.req.Profile {
 		return nil
 	}
 	if err := j.collect(ctx); err != nil {
@@ -19,9 +19,12 @@ func (j *job) choose(ctx context.Context) error {
 	}
 	offers := j.fitting()
 	if len(offers) == 0 {
-		if at := j.fold().Best; at != nil { // a plain node that works for free
+		if at := j.answered(); at != nil { // a plain node that works for free, or says no
 			j.node = at.Node
 			return nil
+		}
+		if j.node != "" && len(j.fold().Offers) == 0 {
+			return &VanishedError{Node: j.node, State: events.StateNoShow}
 		}
 		return j.noOffers(ctx)
 	}
@@ -37,8 +40,18 @@ func (j *job) choose(ctx context.Context) error {
 	return nil
 }
 
-// free says whether nothing will be paid in a plain job.
-func (j *job) free() bool { return j.order.MaxCost == 0 }
+// answered is the node that has begun, delivered or said no without waiting for a choice, as plain ones do; nil if none has.
+func (j *job) answered() *events.Engagement {
+	if at := j.fold().Best; at != nil && at.State != events.StateAwarded && at.State != events.StateNoShow {
+		return at
+	}
+	return nil
+}
+
+// settled says whether more offers are of no use: one fits, or a node has answered, or the only one asked is too dear.
+func (j *job) settled() bool {
+	return len(j.fitting()) > 0 || j.answered() != nil || j.node != "" && len(j.fold().Offers) > 0
+}
 
 // maxOffers is how many offers a customer reads before it chooses.
 const maxOffers = 256
@@ -54,8 +67,7 @@ func (j *job) collect(ctx context.Context) error {
 		if m == nil || err != nil {
 			return err
 		}
-		first := j.req.Bids == nil || j.req.Bids.Mode == "first"
-		if first && (len(j.fitting()) > 0 || j.fold().Best != nil) {
+		if first := j.req.Bids == nil || j.req.Bids.Mode == "first"; first && j.settled() {
 			return nil
 		}
 	}
@@ -102,8 +114,11 @@ func (j *job) noOffers(ctx context.Context) error {
 		}
 	}
 	for _, o := range j.fold().Offers {
-		if o.Cap > j.order.MaxCost {
+		switch {
+		case o.Cap > j.order.MaxCost:
 			e.Dear = append(e.Dear, o)
+		case o.Plain && o.Cap > 0 && o.Bolt11 == "":
+			e.Zaps = append(e.Zaps, o)
 		}
 	}
 	nodes, err := j.c.Nodes(ctx)

@@ -80,21 +80,22 @@ const (
 
 // Order is a job to buy.
 type Order struct {
-	Kind     int
-	Inputs   []events.Input
-	Params   events.Params // with model and stream, if wanted
-	Output   string
-	MaxCost  events.Msat // the most to pay; 0 means only for free
-	Pay      []string    // ways to pay, preferred first; what the wallet can, if empty
-	Way      string      // Auction if empty
-	Node     events.PubKey
-	Only     []events.PubKey // only these nodes may offer
-	Window   time.Duration   // how long offers are collected, in whole seconds; 1 s if unset
-	First    bool            // take the first offer that fits
-	Open     bool            // offers may be in clear
-	Priority string
-	Life     time.Duration // until the deadline; 5 minutes if unset
-	Retry    events.ID
+	Kind      int
+	Inputs    []events.Input
+	Params    events.Params // with model and stream, if wanted
+	Output    string
+	MaxCost   events.Msat // the most to pay; 0 means only for free
+	Pay       []string    // ways to pay, preferred first; what the wallet can, if empty
+	Way       string      // Auction if empty
+	Node      events.PubKey
+	Only      []events.PubKey // only these nodes may offer
+	Window    time.Duration   // how long offers are collected, in whole seconds; 1 s if unset
+	First     bool            // take the first offer that fits
+	Open      bool            // offers may be in clear
+	Encrypted bool            // a plain job travels encrypted to Node; every other job already does where it should
+	Priority  string
+	Life      time.Duration // until the deadline; 5 minutes if unset
+	Retry     events.ID
 
 	// Choose picks one of the offers, cheapest first; the cheapest is taken if unset.
 	Choose func([]*events.Offer) (*events.Offer, error) `json:"-"`

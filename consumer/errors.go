@@ -18,6 +18,7 @@ type NoOffersError struct {
 	Near    []string          // models there are with a name like it
 	Refused []*events.Refusal // what nodes said
 	Dear    []*events.Offer   // offers above MaxCost
+	Zaps    []*events.Offer   // plain offers without an invoice: their nodes want to be zapped (NIP-57)
 	About   events.Msat       // what the cheapest announced price makes of the job, roughly; 0 if nobody announces one
 }
 
@@ -39,6 +40,9 @@ func (e *NoOffersError) Error() string {
 	}
 	if len(e.Dear) > 0 {
 		fmt.Fprintf(&b, "; the cheapest offer is %s", e.Dear[0].Cap.Human())
+	}
+	if len(e.Zaps) > 0 {
+		fmt.Fprintf(&b, "; %s wants a zap of %s, only invoices are paid here", short(e.Zaps[0].Author), e.Zaps[0].Cap.Human())
 	}
 	return b.String()
 }

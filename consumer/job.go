@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type job struct {
 
 	said   []events.Message           // all that was heard, for Fold
 	heard  map[events.PubKey]int      // how much of it by whom
+	caught map[string]bool            // ids of what was heard before the subscription brings it
 	node   events.PubKey              // the chosen one
 	offer  *events.Offer              // nil in a direct job
 	rest   []*events.Offer            // the runners-up
@@ -192,6 +194,9 @@ func (j *job) build(ctx context.Context) error {
 		if o.Node != "" {
 			j.req.To, j.node = []events.PubKey{o.Node}, o.Node
 		}
+		if j.req.Encrypted = o.Encrypted; o.Encrypted && o.Node == "" {
+			return errors.New("an encrypted job names the node that may read it")
+		}
 	default:
 		return fmt.Errorf("way to buy %q: there is auction, direct and plain", o.Way)
 	}
@@ -268,6 +273,9 @@ func (j *job) room(author events.PubKey) bool {
 
 // hear opens what was said, and keeps it if it is the market's.
 func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
+	if j.caught[ev.ID] {
+		return nil
+	}
 	m, err := events.Open(ctx, ev, j.signer)
 	if err != nil {
 		j.c.Log.Debug("ignored an event", "id", ev.ID, "err", err)

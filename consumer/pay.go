@@ -38,12 +38,12 @@ func (j *job) pay(ctx context.Context) error {
 		if j.started() {
 			return nil
 		}
+		if no := j.mine().Error(); no != nil {
+			return &RefusedError{no, j.node}
+		}
 		m, err := j.next(ctx, j.answerBy())
 		if err != nil {
 			return err
-		}
-		if no, ok := m.(*events.Refusal); ok && no.Author == j.node {
-			return &RefusedError{no, j.node}
 		}
 		if m == nil {
 			return &VanishedError{Node: j.node, State: events.StateNoShow}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -30,7 +31,29 @@ func (c *Consumer) Resume(ctx context.Context, id events.ID, watch func(Step)) (
 	if err := j.askWallet(ctx); err != nil {
 		return nil, fmt.Errorf("resume job %s: %w", id, err)
 	}
+	j.catchUp(ctx)
 	return c.finish(ctx, j)
+}
+
+// catchUpIn is how long a resumed job waits for what the relays keep about it.
+const catchUpIn = 5 * time.Second
+
+// catchUp hears what was said while nobody listened, before anything is concluded from a silence: what was paid for may
+// have come after its deadline.
+func (j *job) catchUp(ctx context.Context) {
+	asking, cancel := context.WithTimeout(ctx, catchUpIn)
+	defer cancel()
+	found, err := j.c.Pool.Query(asking, j.filter())
+	if err != nil {
+		j.c.Log.Warn("the relays do not say what became of the job", "job", j.req.ID, "err", err)
+	}
+	for _, ev := range found {
+		j.hear(ctx, ev)
+	}
+	j.caught = make(map[string]bool, len(found))
+	for _, ev := range found {
+		j.caught[ev.ID] = true
+	}
 }
 
 // recall rebuilds a job from the ledger.

@@ -127,19 +127,19 @@ func Open(ctx context.Context, ev *nostr.Event, s Signer) (Message, error) {
 	if !IsMarket(ev.Kind) || !IsEncrypted(ev) {
 		return Parse(ev)
 	}
-	p := ev.Tags.Find("p")
-	if p == nil {
+	to := PubKey(addressee(ev))
+	if to == "" {
 		return Parse(ev)
 	}
 	peer := PubKey(ev.PubKey)
 	switch s.PublicKey() {
-	case PubKey(p[1]):
+	case to:
 	case peer:
-		peer = PubKey(p[1])
+		peer = to
 	default:
 		return Parse(ev)
 	}
-	plain, err := s.Decrypt(ctx, peer, ev.Content)
+	plain, err := decrypt(ctx, ev, peer, s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: kind %d: decrypt: %w", ErrMalformed, ev.Kind, err)
 	}
@@ -149,6 +149,9 @@ func Open(ctx context.Context, ev *nostr.Event, s Signer) (Message, error) {
 		if err := unpack(&clear, plain); err != nil {
 			return nil, fmt.Errorf("%w: kind %d: encrypted tags: %w", ErrMalformed, ev.Kind, err)
 		}
+	}
+	if err := refuseLegacy(ev, clear.Tags); err != nil {
+		return nil, fmt.Errorf("%w: kind %d: %w", ErrMalformed, ev.Kind, err)
 	}
 	m, err := parseOpen(read(liberal(&clear, false)))
 	if err != nil {

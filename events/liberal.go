@@ -17,7 +17,8 @@ import (
 //   - a second element of `bid` falls away
 //   - statuses are lower case with "-" for "_"; more than three elements are cut
 //   - amounts may have "_" in them; "lightning:" before a bolt11 falls away
-//   - the same tag twice counts once (but two equal inputs are two); of several `e`, `p` and `amount` the first counts on feedback and results
+//   - the same tag twice counts once (but two equal inputs are two); of several `e`, `p` and `amount` the first counts on
+//     feedback and results, but a `p` that names the signer only if there is no other: NDK copies the request's
 //   - tags without a name or a value fall away
 func liberal(ev *nostr.Event, closed bool) *nostr.Event {
 	request := false
@@ -41,6 +42,9 @@ func liberal(ev *nostr.Event, closed bool) *nostr.Event {
 		if tag[0] != "i" && slices.ContainsFunc(plain.Tags, func(t nostr.Tag) bool { return slices.Equal(t, tag) }) {
 			continue
 		}
+		if !request && tag[0] == "p" && tag[1] != addressee(ev) {
+			continue
+		}
 		if !request && slices.Contains([]string{"e", "p", "amount", "status"}, tag[0]) && plain.Tags.Find(tag[0]) != nil {
 			continue
 		}
@@ -52,6 +56,17 @@ func liberal(ev *nostr.Event, closed bool) *nostr.Event {
 		}
 	}
 	return &plain
+}
+
+// addressee is whom an event is for: its first `p`, but the signer itself only if nobody else is named; "" for nobody.
+func addressee(ev *nostr.Event) string {
+	to := ""
+	for _, tag := range ev.Tags {
+		if len(tag) > 1 && tag[0] == "p" && (to == "" || to == ev.PubKey) {
+			to = tag[1]
+		}
+	}
+	return to
 }
 
 func liberalTag(tag nostr.Tag, request bool) nostr.Tag {

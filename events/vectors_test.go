@@ -193,6 +193,7 @@ func TestVectorsOfLiberalReadings(t *testing.T) {
 		{Name: "error in words, four elements", Event: answer(7000, "", e, p, nostr.Tag{"status", "Error", "it broke", "badly"})},
 		{Name: "unknown status", Event: answer(7000, "in the queue", e, p, nostr.Tag{"status", "chain-scheduled"})},
 		{Name: "nostrdvm result: p twice", Event: answer(6050, "the answer", nostr.Tag{"request", "{'id': 'python'}"}, e, p, nostr.Tag{"alt", "result"}, nostr.Tag{"status", "success"}, nostr.Tag{"i", "x", "text"}, nostr.Tag{"expiration", "1800000600"}, p)},
+		{Name: "NDK result to a request that named the node", Event: answer(6050, "Paris", nostr.Tag{"p", n}, e, p, nostr.Tag{"status", "success"})},
 		{Name: "NDK result", Event: answer(6050, "Paris", e, p, nostr.Tag{"status", "success"}, nostr.Tag{"amount", "1000", "lnbc10n1x"})},
 		{Name: "feedback that is not stored", Event: answer(21999, "", e, p, nostr.Tag{"status", "processing"})},
 	}

@@ -117,9 +117,13 @@ func (p *Provider) say(ctx context.Context, j *job, m events.Message, wait bool)
 	if err := p.Ledger.Keep(j.req.ID, ev); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	switch m.(type) {
+	switch m := m.(type) {
 	case *events.Invoice:
 		p.Step(j.req.ID, "asked")
+	case *events.Offer:
+		if m.Plain { // with its invoice
+			p.Step(j.req.ID, "asked")
+		}
 	case *events.Refusal:
 		p.Step(j.req.ID, "owed")
 	}

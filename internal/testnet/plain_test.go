@@ -8,6 +8,7 @@ import (
 
 	"github.com/nbd-wtf/go-nostr"
 
+	"infernet/consumer"
 	"infernet/events"
 	"infernet/wallet"
 )
@@ -98,6 +99,91 @@ func TestPlainClientsBuy(t *testing.T) {
 				case <-timeout:
 					t.Fatalf("no result, it said %v", said)
 				}
+			}
+		})
+	}
+}
+
+// TestPlainNodesSayOtherThings has plain nodes that do not just ask for money and deliver. The customer hears at once what
+// is wrong, pays nothing, and does not wait for its deadline.
+func TestPlainNodesSayOtherThings(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	receiver := n.Wallet("seller").(wallet.Receiver)
+	plain := func(tags ...nostr.Tag) func(*Rogue, *events.Request) {
+		return func(r *Rogue, req *events.Request) {
+			for _, tag := range tags {
+				ev := &nostr.Event{Kind: 7000, CreatedAt: nostr.Now(), Tags: nostr.Tags{{"e", string(req.ID)}, {"p", string(req.Author)}, {"status", tag[1]}}}
+				if len(tag) > 2 {
+					ev.Tags = append(ev.Tags, nostr.Tag{"amount", tag[2]})
+				}
+				if len(tag) > 3 {
+					invoice, err := receiver.Invoice(ctx, wallet.InvoiceRequest{Amount: 21 * events.Sat, Description: "x", Until: time.Now().Add(time.Minute)})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					ev.Tags[len(ev.Tags)-1] = append(ev.Tags[len(ev.Tags)-1], invoice.Bolt11)
+				}
+				if err := r.Keys.Sign(ctx, ev); err != nil {
+					t.Error(err)
+				}
+				if err := r.Pool.Publish(ctx, ev); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	deliver := func(r *Rogue, req *events.Request) {
+		r.Say(&events.Result{Head: r.Head(), Kind: events.KindText + 1000, Job: req.ID, To: req.Author, Status: "success", Content: "done"})
+	}
+	for _, c := range []struct {
+		name   string
+		limit  events.Msat
+		answer func(*Rogue, *events.Request)
+		why    string // in the error; "" if it delivers
+	}{
+		{"says no", 100 * events.Sat, plain(nostr.Tag{"", "error"}), "node "},
+		{"says no, for free", 0, plain(nostr.Tag{"", "error"}), "node "},
+		{"is too dear", 5 * events.Sat, plain(nostr.Tag{"", "payment-required", "21000", "invoice"}), "the cheapest offer is 21 sat"},
+		{"costs what should be free", 0, plain(nostr.Tag{"", "payment-required", "21000", "invoice"}), "the cheapest offer is 21 sat"},
+		{"wants a zap", 100 * events.Sat, plain(nostr.Tag{"", "payment-required", "21000"}), "zap of 21 sat"},
+		{"speaks before its price", 100 * events.Sat, func(r *Rogue, req *events.Request) {
+			plain(nostr.Tag{"", "chain-scheduled"}, nostr.Tag{"", "payment_required", "21000", "invoice"})(r, req)
+			deliver(r, req)
+		}, ""},
+		{"is rejected and asks again", 100 * events.Sat, func(r *Rogue, req *events.Request) {
+			plain(nostr.Tag{"", "payment-required", "21000", "invoice"}, nostr.Tag{"", "payment-rejected", "21000"}, nostr.Tag{"", "partial"})(r, req)
+			deliver(r, req)
+		}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			name := strings.ReplaceAll(strings.ReplaceAll(c.name, " ", "-"), ",", "")
+			seller := n.Rogue(name, "", func(r *Rogue, m events.Message) {
+				if req, ok := m.(*events.Request); ok && req.Names(r.Keys.PublicKey()) && len(req.To) == 1 {
+					c.answer(r, req)
+				}
+			})
+			w := n.Wallet("buyer")
+			buyer := n.Consumer("buyer-"+name, func(c *consumer.Config) { c.Wallet = w.(wallet.Payer) })
+			got, err := buyer.Do(ctx, Text("hello", func(o *consumer.Order) {
+				o.Way, o.Node, o.MaxCost, o.Life = consumer.Plain, seller.Keys.PublicKey(), c.limit, 15*time.Second
+			}), nil)
+			if c.why == "" {
+				if err != nil || got.Text != "done" || got.Paid != 21*events.Sat {
+					t.Fatalf("got %+v, %v", got, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.why) {
+				t.Errorf("got %v, want %q", err, c.why)
+			}
+			if have := n.spent(t, w); have != 0 {
+				t.Errorf("%s were paid", have.Human())
+			}
+			if open, err := buyer.Unfinished(); err != nil || len(open) > 0 {
+				t.Errorf("left open: %v %v", open, err)
 			}
 		})
 	}

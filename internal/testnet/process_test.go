@@ -184,6 +184,11 @@ func (p process) launch() (*running, error) {
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), processEnv+"="+string(raw))
+	return begin(cmd)
+}
+
+// begin starts a program and hears the lines it says.
+func begin(cmd *exec.Cmd) (*running, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -196,10 +201,11 @@ func (p process) launch() (*running, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	r := &running{cmd, in, make(chan string, 1000), make(chan struct{})}
+	r := &running{cmd: cmd, in: in, lines: make(chan string, 1000), done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		scan := bufio.NewScanner(out)
+		scan.Buffer(nil, 1<<20) // one line may hold an event
 		for scan.Scan() {
 			select {
 			case r.lines <- scan.Text():
@@ -218,7 +224,7 @@ func (r *running) stop() {
 }
 
 // wait reads lines until one begins with want.
-func (r *running) wait(t *testing.T, want string) string {
+func (r *running) wait(t testing.TB, want string) string {
 	t.Helper()
 	var said []string
 	timeout := time.After(30 * time.Second)
@@ -245,7 +251,7 @@ func (r *running) wait(t *testing.T, want string) string {
 }
 
 // killed waits until the process has killed itself.
-func (r *running) killed(t *testing.T) {
+func (r *running) killed(t testing.TB) {
 	t.Helper()
 	select {
 	case <-r.done:

@@ -44,7 +44,7 @@ func Handle[I, O any](s *Server, op Operation, do func(ctx context.Context, in *
 func Describe[I, O any](s *Server, op Operation) {
 	s.registering.Lock()
 	defer s.registering.Unlock()
-	huma.Register(s.paper, op.huma(), func(context.Context, *I) (*O, error) { panic("only described") })
+	huma.Register(s.paper, op.huma(s.MaxBody), func(context.Context, *I) (*O, error) { panic("only described") })
 	s.document.Store(nil)
 }
 
@@ -69,11 +69,12 @@ func (s *Server) openAPI() {
 	s.paper = huma.NewAPI(config, humago.NewAdapter(nowhere{}, ""))
 }
 
-func (op Operation) huma() huma.Operation {
+func (op Operation) huma(maxBody int64) huma.Operation {
 	h := huma.Operation{
 		Method: op.Method, Path: op.Path, OperationID: op.ID, Summary: op.Summary, Description: op.Text, DefaultStatus: op.Status, Errors: op.Fails,
-		MaxBodyBytes: -1, BodyReadTimeout: -1, // both are the door's
-		Security: []map[string][]string{},
+		MaxBodyBytes:    first(op.MaxBody, maxBody), // the library's own answer to what is too large; the door holds it, too
+		BodyReadTimeout: -1,                         // the door's
+		Security:        []map[string][]string{},
 	}
 	if op.Group != "" {
 		h.Tags = []string{op.Group}
@@ -102,7 +103,7 @@ func register[I, O any](s *Server, op Operation, do func(ctx context.Context, in
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	s.mounting = op.Rules
-	huma.Register(s.api, op.huma(), do)
+	huma.Register(s.api, op.huma(s.MaxBody), do)
 	s.document.Store(nil)
 }
 

@@ -139,7 +139,7 @@ func (s *Server) identifySigner(r *http.Request, m *mount, header string) (Calle
 	if no := allowed(m, who); no != nil {
 		return who, no
 	}
-	switch err := s.replay.first(ev.ID, ev.PubKey, ev.CreatedAt.Time(), nip98.Expires(ev), now); {
+	switch err := s.replay.first(ev.Sig, ev.PubKey, ev.CreatedAt.Time(), nip98.Expires(ev), now); {
 	case errors.Is(err, errFull):
 		no := refusal(http.StatusTooManyRequests, "%v", err)
 		no.Retry = int(nip98.Window.Seconds())

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// replay remembers signed events for as long as they could be shown again. It forgets with the process: of what was signed
+// replay remembers the signatures of events for as long as they could be shown again. It forgets with the process: of what was signed
 // before it began, it cannot know, and lets none in.
 type replay struct {
 	began time.Time // whole seconds, as an event's time
 
 	mu     sync.Mutex
-	seen   map[string]time.Time // id: when it can be forgotten
+	seen   map[string]time.Time // signature: when it can be forgotten
 	ofKey  map[string]int       // how many of them are one key's
-	owner  map[string]string    // id: key
+	owner  map[string]string    // signature: key
 	tidied time.Time
 }
 
@@ -35,7 +35,7 @@ func newReplay(now time.Time) *replay {
 }
 
 // first takes an event, once.
-func (p *replay) first(id, key string, at, until, now time.Time) error {
+func (p *replay) first(sig, key string, at, until, now time.Time) error {
 	if at.Before(p.began) {
 		return errEarly
 	}
@@ -44,13 +44,13 @@ func (p *replay) first(id, key string, at, until, now time.Time) error {
 	if now.Sub(p.tidied) >= time.Second {
 		p.tidy(now)
 	}
-	switch _, again := p.seen[id]; {
+	switch _, again := p.seen[sig]; {
 	case again:
 		return errSeen
 	case len(p.seen) >= maxSeen || p.ofKey[key] >= maxSeenKey:
 		return errFull
 	}
-	p.seen[id], p.owner[id] = until, key
+	p.seen[sig], p.owner[sig] = until, key
 	p.ofKey[key]++
 	return nil
 }
@@ -58,13 +58,13 @@ func (p *replay) first(id, key string, at, until, now time.Time) error {
 // tidy forgets what can no longer be shown.
 func (p *replay) tidy(now time.Time) {
 	p.tidied = now
-	for id, until := range p.seen {
+	for sig, until := range p.seen {
 		if until.After(now) {
 			continue
 		}
-		key := p.owner[id]
-		delete(p.seen, id)
-		delete(p.owner, id)
+		key := p.owner[sig]
+		delete(p.seen, sig)
+		delete(p.owner, sig)
 		if p.ofKey[key]--; p.ofKey[key] == 0 {
 			delete(p.ofKey, key)
 		}

@@ -73,7 +73,7 @@ func Stream[I any](s *Server, op Operation, data map[string]any, do func(ctx con
 			},
 		})
 	}
-	h := op.huma()
+	h := op.huma(s.MaxBody)
 	h.Responses = map[string]*huma.Response{"200": {
 		Description: "A stream of events; a silent one says so every 15 seconds.",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{OneOf: kinds}}}},

@@ -1,8 +1,8 @@
 // Package nip98 is HTTP auth on the wire (NIP-98): an event of kind 27235 in the Authorization header says who sends a
 // request, and is good for this one URL, method and body only.
 //
-// It is pure message code. It cannot know whether an event was used before: who verifies must remember its id for as long
-// as it could be shown again (Expires). Begin with Request, Header and Verify.
+// It is pure message code. It cannot know whether an event was used before: who verifies must remember its signature for as
+// long as it could be shown again (Expires). Begin with Request, Header and Verify.
 package nip98
 
 import (
@@ -37,6 +37,7 @@ type Request struct {
 	URL    string // absolute, with the query
 	Method string
 	Body   []byte // nil or empty if there is none
+	Salt   string // tells two like requests of one second apart, of which a verifier would take the one only; in a tag of its own
 }
 
 // Event is the event that speaks for a request, to be signed and sent at once.
@@ -48,6 +49,9 @@ func (r Request) Event(at time.Time) *nostr.Event {
 	if len(r.Body) > 0 {
 		ev.Tags = append(ev.Tags, nostr.Tag{"payload", PayloadHash(r.Body)})
 	}
+	if r.Salt != "" {
+		ev.Tags = append(ev.Tags, nostr.Tag{"salt", r.Salt})
+	}
 	return ev
 }
 
@@ -57,7 +61,8 @@ func PayloadHash(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Expires is when an event can no longer be shown: until then its id has to be remembered.
+// Expires is when an event can no longer be shown: until then its signature has to be remembered. Not its id:
+// a client that asks twice in a second may sign the same event twice.
 func Expires(ev *nostr.Event) time.Time { return ev.CreatedAt.Time().Add(Window + time.Second) }
 
 // Verify holds a signed event against the request that carries it. A body has to be signed for, too: an event without

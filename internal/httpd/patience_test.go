@@ -82,7 +82,7 @@ func TestSlowHeadersAreCut(t *testing.T) {
 
 // TestSlowBodiesAreCut: a body has to come at some rate; one that does may take longer than every time-out.
 func TestSlowBodiesAreCut(t *testing.T) {
-	s := open(t, func(c *Config) { brief(c); c.BodyRate = 1000 })
+	s := open(t, func(c *Config) { c.BodyIn, c.BodyRate = 500*time.Millisecond, 500 })
 	read := make(chan error, 1)
 	s.Mount("/x", Rules{Access: Anyone}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(r.Body)
@@ -109,7 +109,7 @@ func TestSlowBodiesAreCut(t *testing.T) {
 	if said, err := io.ReadAll(conn); os.IsTimeout(err) {
 		t.Errorf("a body that nobody reads, and that does not come, holds its connection: %q", said)
 	}
-	send("/x", 2000, 100) // a second, at twice the rate
+	send("/x", 3000, 100) // longer than BodyIn, well above the rate
 	if err := <-read; err != nil {
 		t.Errorf("a slow body that is fast enough: %v", err)
 	}
@@ -126,7 +126,7 @@ func TestAnswersThatNobodyReadsAreCut(t *testing.T) {
 	if err := os.WriteFile(file, make([]byte, 64<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, brief)
+	s := open(t, func(c *Config) { c.WriteIn = 600 * time.Millisecond }) // a window opens again once half of it was read
 	wrote := make(chan error, 1)
 	s.Mount("/bytes", Rules{Access: Anyone}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := w.Write(make([]byte, 64<<20))
@@ -161,7 +161,7 @@ func TestAnswersThatNobodyReadsAreCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		n, began := int64(0), time.Now()
-		for time.Since(began) < longer { // slowly at first
+		for time.Since(began) < 2*s.WriteIn { // slowly at first
 			m, err := io.CopyN(io.Discard, resp.Body, 512<<10)
 			if n += m; err != nil {
 				t.Fatalf("%s: %d bytes: %v", path, n, err)

@@ -76,7 +76,7 @@ type Server struct {
 	mu       sync.RWMutex
 	mounts   map[string][]*mount
 	checks   []check
-	page     atomic.Bool // a page is mounted
+	page     atomic.Pointer[http.HandlerFunc] // what Page mounts
 	document atomic.Pointer[[]byte]
 }
 
@@ -152,11 +152,16 @@ func (s *Server) furnish() {
 	s.Mount("GET /metrics", Rules{Access: Anyone}, s.metricsHandler())
 	s.Mount("GET /openapi.json", Rules{Access: Anyone}, http.HandlerFunc(s.serveDocument))
 	s.Mount("GET /docs", Rules{Access: Anyone}, http.HandlerFunc(s.serveDocs))
-	s.Mount("GET /{$}", Rules{Access: Anyone, When: func(*http.Request) bool { return !s.page.Load() }}, http.HandlerFunc(s.serveFront))
+	s.Mount("GET /{$}", Rules{Access: Anyone}, http.HandlerFunc(s.serveFront))
 	s.describeOwn()
 }
 
-func (s *Server) serveFront(w http.ResponseWriter, _ *http.Request) {
+// serveFront serves the page, or says what this is while none is mounted.
+func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
+	if page := s.page.Load(); page != nil {
+		page.ServeHTTP(w, r)
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintf(w, "%s\n%s\nWhat this server answers: /docs\n", s.Title, s.About)
 }

@@ -35,7 +35,6 @@ func (s *Server) Page(files fs.FS) error {
 	if tags["index.html"] == "" {
 		return fmt.Errorf("the page has no index.html; hint: build it")
 	}
-	s.page.Store(true)
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/")
 		if tags[name] == "" {
@@ -54,7 +53,7 @@ func (s *Server) Page(files fs.FS) error {
 		serveFile(w, r, files, name)
 	})
 	s.Mount("GET /", Rules{Access: Anyone}, serve)
-	s.Mount("GET /{$}", Rules{Access: Anyone}, serve) // which others share
+	s.page.Store(&serve) // at / itself, which others share
 	return nil
 }
 

@@ -191,6 +191,14 @@ func (r *Relay) mount(door *httpd.Server) {
 			return strings.EqualFold(req.Header.Get("Upgrade"), "websocket") || asksForFacts(req)
 		},
 	}, r.Handler())
+	type facts struct {
+		ContentType string `header:"Content-Type"`
+		Body        map[string]any
+	}
+	httpd.Describe[struct{}, facts](door, httpd.Operation{
+		Method: "GET", Path: "/", ID: "relay", Group: "relay", Summary: "The relay: a WebSocket that speaks Nostr",
+		Text: "Asked with the header Accept: application/nostr+json it says what it is and takes (NIP-11).", Rules: httpd.Rules{Access: httpd.Anyone},
+	})
 	door.Registry().MustRegister(r.meters.all()...)
 	door.Check("relay", r.well)
 }

@@ -16,7 +16,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X infernet/internal/cli.version=$(VERSION)
 MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
-.PHONY: build demo test long bench lint vectors docs engine model peers race nocgo clean
+.PHONY: build demo test long bench lint vectors docs engine model peers pebble race nocgo clean
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -36,8 +36,12 @@ peers:
 	@for lock in $$(git ls-files 'internal/testnet/peers/*/package-lock.json'); do scripts/get-npm.sh $$(dirname $$lock); done
 	@for names in $$(git ls-files 'internal/testnet/peers/*/requirements.txt'); do scripts/get-python.sh $$(dirname $$names); done
 
+# a certificate authority to test with
+pebble:
+	@scripts/get-pebble.sh $(CACHE)/pebble
+
 ## test: installs what it needs and runs everything
-test: engine peers lint
+test: engine peers pebble lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo
 
@@ -51,7 +55,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test ./events ./wallet/bolt11
 
 ## long: the full forms of what test samples
-long: engine
+long: engine pebble
 	INFERNET_LONG=1 $(GO) test -tags '$(TAGS)' -count=20 -timeout 60m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 60m ./...
 

@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"relay":             {"events", "nips", "wallet", "internal/blob", "internal/httpd"},
 	"internal/pool":     {"events"},
 	"internal/durable":  {},
+	"internal/httpd":    {"nips"},
 	"internal/ledger":   {"events", "wallet", "internal/durable"},
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
 	"consumer":          {"events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
@@ -43,14 +44,17 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":   {"events", "nips", "relay", "internal/pool", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
-	"github.com/fiatjaf/khatru":     {"relay"},
-	"github.com/fiatjaf/eventstore": {"relay"},
-	"github.com/spf13/cobra":        {"internal/cli"},
-	"charm.land/fang":               {"internal/cli"},
-	"modernc.org/sqlite":            {"internal/durable"},
-	"github.com/coder/websocket":    {"relay", "internal/pool"},
-	"github.com/btcsuite/btcd":      {"wallet/bolt11", "wallet/play"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
+	"github.com/fiatjaf/khatru":           {"relay"},
+	"github.com/fiatjaf/eventstore":       {"relay"},
+	"github.com/spf13/cobra":              {"internal/cli"},
+	"charm.land/fang":                     {"internal/cli"},
+	"modernc.org/sqlite":                  {"internal/durable"},
+	"github.com/danielgtaylor/huma":       {"internal/httpd"},
+	"github.com/caddyserver/certmagic":    {"internal/httpd"},
+	"github.com/prometheus/client_golang": {"internal/httpd", "relay", "provider", "consumer"},
+	"github.com/coder/websocket":          {"relay", "internal/pool"},
+	"github.com/btcsuite/btcd":            {"wallet/bolt11", "wallet/play"},
 }
 
 // TestRoomsImportOnlyWhatTheyMay reads the sources, so that its answer is never a cached one.

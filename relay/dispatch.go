@@ -121,6 +121,7 @@ func (x *index) match(ev *nostr.Event) (found []*subscription) {
 func (s *subscription) live(ev *nostr.Event, raw []byte) {
 	if s.session.maySee(ev) && s.first(ev.ID) {
 		s.session.push(s.frame(raw))
+		s.session.r.meters.live.Inc()
 	}
 }
 

@@ -35,7 +35,7 @@ func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done answe
 	if nostr.IsEphemeralKind(ev.Kind) {
 		_, err := r.khatru.AddEvent(ctx, shell(ev))
 		if err == nil {
-			r.index.dispatch(ev, raw)
+			r.dispatch(ctx, ev, raw)
 		}
 		ended(err == nil, reasonOf(err))
 		return true
@@ -43,19 +43,25 @@ func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done answe
 	r.store.admit(ev)
 	if !hasAddress(ev.Kind) {
 		r.jobs.note(ctx, ev)
-		r.index.dispatch(ev, raw)
+		r.dispatch(ctx, ev, raw)
 	}
 	r.saving <- struct{}{} // a connection that publishes faster than the disk writes is read more slowly
 	go func() {
 		defer func() { <-r.saving }()
 		err := r.commit(ctx, ev)
 		if err == nil && hasAddress(ev.Kind) {
-			r.index.dispatch(ev, raw)
+			r.dispatch(ctx, ev, raw)
 		}
 		reason := reasonOf(err)
 		ended(err == nil || strings.HasPrefix(reason, "duplicate:"), reason)
 	}()
 	return true
+}
+
+// dispatch hands an event to its subscribers.
+func (r *Relay) dispatch(ctx context.Context, ev *nostr.Event, raw []byte) {
+	r.index.dispatch(ev, raw)
+	r.meters.took("delivered", came(ctx))
 }
 
 // refuse asks the policies, once for each event.

@@ -13,11 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/fiatjaf/khatru"
@@ -25,13 +23,15 @@ import (
 	"github.com/nbd-wtf/go-nostr/nip11"
 
 	"infernet/events"
+	"infernet/internal/httpd"
 )
 
 // Config says how a relay runs. Every field may be left out.
 type Config struct {
-	Dir         string // where events are stored; in memory if unset
-	Listen      string // address for Run; none if unset (then mount Handler)
-	ServiceURL  string // as clients know the relay, for NIP-42; what they connect to if unset
+	Dir         string        // where events are stored; in memory if unset
+	Door        *httpd.Server // the listener that it is mounted into, and shares with others; an own one on Listen if unset
+	Listen      string        // address of a listener of its own; none if unset (then mount Handler)
+	ServiceURL  string        // as clients know the relay, for NIP-42; what they connect to if unset
 	Name        string
 	Description string
 
@@ -54,12 +54,12 @@ type Config struct {
 // Relay is an open relay.
 type Relay struct {
 	Config
-	khatru   *khatru.Relay
-	store    *store
-	index    *index
-	jobs     *jobs
-	listener net.Listener
-	saving   chan struct{} // events on their way to the disk
+	khatru *khatru.Relay
+	store  *store
+	index  *index
+	jobs   *jobs
+	meters *meters
+	saving chan struct{} // events on their way to the disk
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -72,19 +72,16 @@ type Relay struct {
 // Open opens the store, and the listener if there is to be one. The relay works from then on, until Close.
 func Open(ctx context.Context, c Config) (*Relay, error) {
 	c = withDefaults(c)
-	r := &Relay{Config: c, index: newIndex(), sessions: map[*session]struct{}{}, saving: make(chan struct{}, maxSaving)}
+	r := &Relay{Config: c, index: newIndex(), meters: newMeters(), sessions: map[*session]struct{}{}, saving: make(chan struct{}, maxSaving)}
 	var err error
-	if c.Listen != "" {
-		if r.listener, err = net.Listen("tcp", c.Listen); err != nil {
-			if errors.Is(err, syscall.EADDRINUSE) {
-				return nil, fmt.Errorf("listen on %s: another program uses the port: %w", c.Listen, err)
-			}
-			return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
+	if c.Door == nil && c.Listen != "" {
+		if r.Door, err = httpd.Open(httpd.Config{Listen: c.Listen, URL: c.ServiceURL, Title: c.Name, About: About, Log: c.Log}); err != nil {
+			return nil, err
 		}
 	}
 	if r.store, err = openStore(c); err != nil {
-		if r.listener != nil {
-			r.listener.Close()
+		if c.Door == nil && r.Door != nil {
+			r.Door.Close()
 		}
 		return nil, fmt.Errorf("open the relay's store: %w", err)
 	}
@@ -92,6 +89,9 @@ func Open(ctx context.Context, c Config) (*Relay, error) {
 	r.khatru = r.hooks()
 	sweep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
+	if r.Door != nil {
+		r.mount(r.Door)
+	}
 	r.active.Go(func() { r.store.sweepEachMinute(sweep) })
 	return r, nil
 }
@@ -150,55 +150,75 @@ func (r *Relay) hooks() *khatru.Relay {
 	return k
 }
 
-// URL is where this machine reaches the relay, ws://…
+// About is what the front page of a relay's listener says.
+const About = "This is a Nostr relay: connect with a WebSocket."
+
+// URL is where this machine reaches the relay, ws://… or wss://….
 func (r *Relay) URL() string {
-	if r.listener == nil {
+	if r.Door == nil {
 		return r.ServiceURL
 	}
-	at := r.listener.Addr().(*net.TCPAddr)
-	if at.IP.IsUnspecified() { // every address of the machine: this one, too
-		return fmt.Sprintf("ws://127.0.0.1:%d", at.Port)
-	}
-	return "ws://" + at.String()
+	return "ws" + strings.TrimPrefix(r.Door.URL(), "http")
 }
 
 // Handler serves WebSocket connections and, to those who ask for application/nostr+json, the relay's facts (NIP-11).
 func (r *Relay) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		switch {
-		case strings.EqualFold(req.Header.Get("Upgrade"), "websocket"):
+		if strings.EqualFold(req.Header.Get("Upgrade"), "websocket") {
 			r.serveSession(w, req)
-		case strings.Contains(req.Header.Get("Accept"), "application/nostr+json"):
+			return
+		}
+		if asksForFacts(req) {
 			w.Header().Set("Access-Control-Allow-Origin", "*") // NIP-11: any page may ask
 			r.khatru.HandleNIP11(w, req)
-		default:
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			fmt.Fprintf(w, "%s\nThis is a Nostr relay: connect with a WebSocket.\n", r.Name)
+			return
 		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintf(w, "%s\n%s\n", r.Name, About)
 	})
 }
 
-// Run serves until ctx ends, on the address of the config.
-func (r *Relay) Run(ctx context.Context) error {
-	if r.listener == nil {
-		return errors.New("relay: no address to listen on")
-	}
-	return r.Serve(ctx, r.listener)
+func asksForFacts(req *http.Request) bool {
+	return strings.Contains(req.Header.Get("Accept"), "application/nostr+json")
 }
 
-// Serve serves until ctx ends: then no new connection is taken, what is queued is written, clients are told that the
-// relay goes away, and the store is closed.
-func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
-	server := &http.Server{Handler: r.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	var err error
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-		server.Close() // connections that were upgraded are ours
-		<-failed
+// mount puts the relay into a listener, at /. Who asks for it in Nostr's own ways may do so by any name and from any page:
+// who signs matters, not from where.
+func (r *Relay) mount(door *httpd.Server) {
+	door.Mount("GET /{$}", httpd.Rules{
+		Access: httpd.Anyone, AnyHost: true, AnyOrigin: true,
+		When: func(req *http.Request) bool {
+			return strings.EqualFold(req.Header.Get("Upgrade"), "websocket") || asksForFacts(req)
+		},
+	}, r.Handler())
+	type facts struct {
+		ContentType string `header:"Content-Type"`
+		Body        map[string]any
 	}
+	httpd.Describe[struct{}, facts](door, httpd.Operation{
+		Method: "GET", Path: "/", ID: "relay", Group: "relay", Summary: "The relay: a WebSocket that speaks Nostr",
+		Text: "Asked with the header Accept: application/nostr+json it says what it is and takes (NIP-11).", Rules: httpd.Rules{Access: httpd.Anyone},
+	})
+	door.Registry().MustRegister(r.meters.all()...)
+	door.Check("relay", r.well)
+}
+
+// well says whether the relay works: it takes events, and its store can be read.
+func (r *Relay) well(ctx context.Context) error {
+	if !r.work() {
+		return errors.New("the relay shuts down")
+	}
+	defer r.working.Done()
+	return r.store.well()
+}
+
+// Run serves until ctx ends: then no new connection is taken, what is queued is written, clients are told that the relay
+// goes away, and the store is closed. What else is mounted into the same listener ends with it.
+func (r *Relay) Run(ctx context.Context) error {
+	if r.Door == nil {
+		return errors.New("relay: no address to listen on")
+	}
+	err := r.Door.Run(ctx)
 	return errors.Join(err, r.Close())
 }
 
@@ -216,8 +236,8 @@ func (r *Relay) Close() error {
 	}
 	r.mu.Unlock()
 	r.active.Wait()
-	if r.listener != nil {
-		r.listener.Close()
+	if r.Door != nil {
+		r.Door.Close()
 	}
 	return r.store.close()
 }

@@ -26,6 +26,7 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 	s.subs[sub.id] = sub
 	s.mu.Unlock()
 	s.r.index.add(sub)
+	s.r.meters.subs.Inc()
 	for _, ev := range s.r.store.query(ctx, m.Filters, s.r.MaxLimit, s.maySee) {
 		if !sub.first(ev.ID) {
 			continue
@@ -37,6 +38,7 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 		if !s.out.wait(ctx, sub.frame(raw)) {
 			return
 		}
+		s.r.meters.old.Inc()
 	}
 	sub.stored()
 	s.out.wait(ctx, frame("EOSE", sub.id))
@@ -94,6 +96,7 @@ func (s *session) unsubscribe(id string) {
 	s.mu.Unlock()
 	if sub != nil {
 		s.r.index.remove(sub)
+		s.r.meters.subs.Dec()
 	}
 }
 

@@ -89,6 +89,8 @@ func (r *Relay) enter(s *session) bool {
 	}
 	r.sessions[s] = struct{}{}
 	r.active.Add(1)
+	r.meters.sessions.Inc()
+	r.meters.opened.Inc()
 	return true
 }
 
@@ -96,11 +98,14 @@ func (r *Relay) leave(s *session) {
 	s.mu.Lock()
 	for _, sub := range s.subs {
 		r.index.remove(sub)
+		r.meters.subs.Dec()
 	}
+	clear(s.subs)
 	s.mu.Unlock()
 	r.mu.Lock()
 	delete(r.sessions, s)
 	r.mu.Unlock()
+	r.meters.sessions.Dec()
 	r.active.Done()
 }
 
@@ -170,7 +175,12 @@ const badSignature = 20
 
 // event checks what costs little first, then the signature, then what the market says about it.
 func (s *session) event(ctx context.Context, ev *nostr.Event) {
-	ok := func(ok bool, reason string) { s.push(frame("OK", ev.ID, ok, reason)) }
+	at := time.Now()
+	s.r.meters.received.Inc()
+	ok := func(ok bool, reason string) {
+		s.r.meters.answered(ev, at, ok, reason)
+		s.push(frame("OK", ev.ID, ok, reason))
+	}
 	raw, err := json.Marshal(ev)
 	switch {
 	case err != nil:
@@ -188,7 +198,7 @@ func (s *session) event(ctx context.Context, ev *nostr.Event) {
 		ok(false, "invalid: "+strings.TrimPrefix(err.Error(), events.ErrMalformed.Error()+": "))
 		return
 	}
-	s.r.add(ctx, ev, raw, ok) // false as the relay shuts down: the client hears that, and not that the event is stored
+	s.r.add(withCame(ctx, at), ev, raw, ok) // false as the relay shuts down: the client hears that, and not that the event is stored
 }
 
 // auth remembers one more key of this client (NIP-42); several may be.
@@ -207,6 +217,7 @@ func (s *session) auth(ev *nostr.Event) {
 // push queues a message; a client that does not read is dropped.
 func (s *session) push(body []byte) {
 	if s.out.push(body) {
+		s.r.meters.dropped.Inc()
 		s.r.Log.Info("dropped a client that does not read")
 	}
 }

@@ -94,6 +94,17 @@ func initialise(db *eventbadger.BadgerBackend) error {
 	return db.Init()
 }
 
+// well says whether the database can be read.
+func (s *store) well() error {
+	return s.db.DB.View(func(tx *badger.Txn) error {
+		_, err := tx.Get([]byte{keySchema})
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
 func (s *store) close() error {
 	s.notes.Wait()
 	return s.db.DB.Close()

@@ -7,22 +7,31 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"infernet/internal/httpd"
 	"infernet/relay"
 )
 
 func relayFlags(cmd *cobra.Command) {
-	cmd.Flags().String("listen", "", "address to listen on; port 0 takes a free one")
-	cmd.Flags().Lookup("listen").Annotations = map[string][]string{"setting": {"relay.listen"}}
-	cmd.Flags().Lookup("listen").DefValue = settingOf("relay.listen").standard // what the help shows
+	for _, f := range []struct{ name, setting, about string }{
+		{"listen", "relay.listen", "address to listen on; port 0 takes a free one"},
+		{"tls-cert", "relay.tls_cert", "certificate, a PEM file: the relay is wss://"},
+		{"tls-key", "relay.tls_key", "the certificate's key, a PEM file"},
+	} {
+		cmd.Flags().String(f.name, "", f.about)
+		cmd.Flags().Lookup(f.name).Annotations = map[string][]string{"setting": {f.setting}}
+		cmd.Flags().Lookup(f.name).DefValue = settingOf(f.setting).standard // what the help shows
+	}
 }
 
 func (a *app) relayCommand() *cobra.Command {
 	var ready *string
 	cmd := &cobra.Command{
-		Use:         "relay",
-		Short:       "Run a market relay",
-		Long:        "Runs the Nostr relay where nodes and customers meet. It checks every message of the market and keeps no money.",
-		Example:     "infernet relay --listen 127.0.0.1:0",
+		Use:   "relay",
+		Short: "Run a market relay",
+		Long: "Runs the Nostr relay where nodes and customers meet. It checks every message of the market and keeps no money.\n\n" +
+			"The same address answers /healthz, /metrics (to this machine), /openapi.json and /docs. With a certificate it is wss://:\n" +
+			"your own (--tls-cert, --tls-key), or one that is fetched for the names in the setting relay.acme.",
+		Example:     "infernet relay --listen 127.0.0.1:0\ninfernet relay --listen 127.0.0.1:0 --tls-cert cert.pem --tls-key key.pem",
 		Annotations: says("relay"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -51,12 +60,41 @@ func (a *app) relayCommand() *cobra.Command {
 }
 
 func (a *app) openRelay(ctx context.Context) (*relay.Relay, error) {
+	door, err := a.openDoor()
+	if err != nil {
+		return nil, err
+	}
+	s := a.settings
+	r, err := relay.Open(ctx, relay.Config{
+		Dir: s.path("relay"), Door: door, ServiceURL: s.text("relay.url"), Name: s.text("relay.name"),
+		PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, door.Close())
+	}
+	return r, nil
+}
+
+// openDoor opens the listener that the relay is mounted into.
+func (a *app) openDoor() (*httpd.Server, error) {
 	s := a.settings
 	if _, err := net.ResolveTCPAddr("tcp", s.text("relay.listen")); err != nil {
 		return nil, withHint(usage("relay.listen: %w", err), "--listen %s", settingOf("relay.listen").standard)
 	}
-	return relay.Open(ctx, relay.Config{
-		Dir: s.path("relay"), Listen: s.text("relay.listen"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"),
-		PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
-	})
+	c := httpd.Config{
+		Listen: s.text("relay.listen"), URL: s.text("relay.url"), Hosts: s.list("relay.hosts"), Origins: s.list("relay.origins"),
+		Title: s.text("relay.name"), Version: version, About: relay.About, Metrics: s.text("relay.metrics"),
+		CertFile: s.text("relay.tls_cert"), KeyFile: s.text("relay.tls_key"), Log: a.log,
+	}
+	if names := s.list("relay.acme"); len(names) > 0 {
+		c.ACME = &httpd.ACME{
+			Names: names, Email: s.text("relay.acme_email"), CA: s.text("relay.acme_ca"), CAFile: s.text("relay.acme_root"), Dir: s.path("certificates"),
+		}
+	}
+	door, err := httpd.Open(c)
+	var listen *net.OpError
+	if err != nil && !errors.As(err, &listen) {
+		return nil, &usageError{err}
+	}
+	return door, err
 }

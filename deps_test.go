@@ -23,6 +23,7 @@ var rooms = map[string][]string{
 	"engine/echo":       {"engine", "events"},
 	"engine/openai":     {"engine", "engine/internal", "events"},
 	"engine/llamacpp":   {"engine", "engine/internal", "events"},
+	"engine/ollama":     {"engine", "engine/internal", "events"},
 	"wallet":            {"events"},
 	"wallet/bolt11":     {"wallet", "events"},
 	"wallet/wallettest": {"wallet", "wallet/bolt11", "events"},

@@ -17,6 +17,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -36,7 +37,12 @@ type Client struct {
 	key    string
 	http   *http.Client
 	dialer *http.Transport
+
+	asked  sync.Mutex
+	embeds map[string]bool // what a llama-server said about vectors, by server id
 }
+
+var _ Wire = (*Client)(nil)
 
 // maxAnswer bounds a whole answer that is read at once (embeddings of many inputs are the largest), in bytes.
 const maxAnswer = 64 << 20
@@ -72,16 +78,19 @@ func NewClient(c Config) *Client {
 // Close drops idle connections.
 func (c *Client) Close() { c.dialer.CloseIdleConnections() }
 
-// call sends in as JSON (nil: a GET) to an address and reads the answer into out.
-func (c *Client) call(ctx context.Context, address string, in, out any) error {
-	resp, err := c.send(ctx, address, in)
+// String is how errors name the server.
+func (c *Client) String() string { return c.name }
+
+// Call sends in as JSON (nil: a GET) to an address and reads the answer into out.
+func (c *Client) Call(ctx context.Context, address string, in, out any) error {
+	resp, err := c.Send(ctx, address, in)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return c.lost(ctx, "read the answer of", err)
+		return c.Lost(ctx, "read the answer of", err)
 	}
 	if len(data) > maxAnswer {
 		return fmt.Errorf("%s answered more than %d bytes", c.name, maxAnswer)
@@ -92,8 +101,8 @@ func (c *Client) call(ctx context.Context, address string, in, out any) error {
 	return nil
 }
 
-// send starts a request. The error is mapped to the engine's; otherwise the status is 200 and the body is the caller's.
-func (c *Client) send(ctx context.Context, address string, in any) (*http.Response, error) {
+// Send starts a request. The error is mapped to the engine's; otherwise the status is 200 and the body is the caller's.
+func (c *Client) Send(ctx context.Context, address string, in any) (*http.Response, error) {
 	var data []byte
 	if in != nil {
 		var err error
@@ -103,7 +112,7 @@ func (c *Client) send(ctx context.Context, address string, in any) (*http.Respon
 	}
 	resp, err := c.try(ctx, address, data)
 	if err != nil {
-		return nil, c.lost(ctx, "reach", err)
+		return nil, c.Lost(ctx, "reach", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()

@@ -56,8 +56,8 @@ func (s *Server) count(ctx context.Context, job engine.Job) (n int64, exact bool
 			return 0, false, err
 		}
 		// several inputs are several contexts: their sum says nothing about any of them
-		if s.opts.Exact && len(texts) == 1 {
-			n, err := s.client.CountText(ctx, texts[0])
+		if by := s.counter(); by != nil && len(texts) == 1 {
+			n, err := by.CountText(ctx, texts[0])
 			return n, err == nil, err
 		}
 		return aboutTexts(texts), false, nil
@@ -66,14 +66,23 @@ func (s *Server) count(ctx context.Context, job engine.Job) (n int64, exact bool
 	if err != nil {
 		return 0, false, err
 	}
-	if s.opts.Exact {
-		n, err := s.client.Count(ctx, chat.Messages)
+	if by := s.counter(); by != nil {
+		n, err := by.Count(ctx, chat.Messages)
 		if err == nil || errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, errNoEndpoint) {
 			return n, err == nil, err
 		}
 		// an old llama-server without these endpoints, or a template that takes no such turns: Run will say
 	}
 	return about(chat.Messages), false, nil
+}
+
+// counter is the wire as one that counts; nil if the server has no tokenizer to ask.
+func (s *Server) counter() counter {
+	by, _ := s.wire.(counter)
+	if !s.opts.Exact {
+		return nil
+	}
+	return by
 }
 
 // about estimates the tokens of a conversation.

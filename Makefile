@@ -16,7 +16,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X infernet/internal/cli.version=$(VERSION)
 MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
-.PHONY: build demo test long bench lint vectors docs engine model peers race nocgo clean
+.PHONY: build demo test long bench lint vectors docs engine ollama model peers race nocgo clean
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -28,6 +28,10 @@ demo:
 engine:
 	@scripts/get-llama.sh $(CACHE)/llama
 
+# only for tests of our engine at a real server; built once
+ollama:
+	@scripts/get-ollama.sh $(CACHE)/ollama
+
 model:
 	@scripts/get-model.sh $(CACHE)/models
 
@@ -36,7 +40,7 @@ peers:
 	@for lock in $$(git ls-files 'internal/testnet/peers/*/package-lock.json'); do scripts/get-npm.sh $$(dirname $$lock); done
 
 ## test: installs what it needs and runs everything
-test: engine peers lint
+test: engine peers ollama lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo
 
@@ -50,7 +54,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test ./events ./wallet/bolt11
 
 ## long: the full forms of what test samples
-long: engine
+long: engine ollama
 	INFERNET_LONG=1 $(GO) test -tags '$(TAGS)' -count=20 -timeout 60m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 60m ./...
 

@@ -244,6 +244,27 @@ func documented(ts *testscript.TestScript, command string) (fields []string) {
 	return strings.Split(said, ", ")
 }
 
+// vector writes the proof of events/testdata/vectors/proofs.json with a name into a file: vector NAME FILE.
+func vector(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: vector NAME FILE")
+	}
+	body, err := os.ReadFile(filepath.Join(repo, "events", "testdata", "vectors", "proofs.json"))
+	ts.Check(err)
+	var all []struct {
+		Name  string
+		Proof json.RawMessage
+	}
+	ts.Check(json.Unmarshal(body, &all))
+	for _, v := range all {
+		if v.Name == args[0] {
+			ts.Check(os.WriteFile(ts.MkAbs(args[1]), v.Proof, 0o600))
+			return
+		}
+	}
+	ts.Fatalf("there is no vector %q", args[0])
+}
+
 // repo is the repository's root; tests start in their own folder.
 var repo = func() string {
 	dir, err := filepath.Abs("../..")

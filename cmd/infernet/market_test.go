@@ -244,6 +244,14 @@ func documented(ts *testscript.TestScript, command string) (fields []string) {
 	return strings.Split(said, ", ")
 }
 
+// variable sets a variable to what the last command printed: variable NAME.
+func variable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: variable NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
 // vector writes the proof of events/testdata/vectors/proofs.json with a name into a file: vector NAME FILE.
 func vector(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

@@ -97,8 +97,9 @@ func (a *app) root() *cobra.Command {
 	})
 	root.AddCommand(
 		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.jobCommand(), a.receiptCommand(), a.marketCommand(), a.walletCommand(),
-		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.docsCommand(),
+		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
 	)
+	a.complete(root, &flags)
 	strict(root)
 	root.InitDefaultHelpCmd() // after strict: its arguments are names of commands
 	for _, sub := range root.Commands() {

@@ -16,7 +16,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X infernet/internal/cli.version=$(VERSION)
 MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
-.PHONY: build demo test long bench lint vectors docs engine ollama model peers race nocgo clean
+.PHONY: build demo test long bench lint vectors docs engine ollama speech model peers race nocgo clean
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -32,6 +32,10 @@ engine:
 ollama:
 	@scripts/get-ollama.sh $(CACHE)/ollama
 
+# whisper and a voice, for tests of speech; python server.py in scripts/speech serves both to a node
+speech:
+	@scripts/get-python.sh scripts/speech
+
 model:
 	@scripts/get-model.sh $(CACHE)/models
 
@@ -40,7 +44,7 @@ peers:
 	@for lock in $$(git ls-files 'internal/testnet/peers/*/package-lock.json'); do scripts/get-npm.sh $$(dirname $$lock); done
 
 ## test: installs what it needs and runs everything
-test: engine peers ollama lint
+test: engine peers ollama speech lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo
 
@@ -54,7 +58,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test ./events ./wallet/bolt11
 
 ## long: the full forms of what test samples
-long: engine ollama
+long: engine ollama speech
 	INFERNET_LONG=1 $(GO) test -tags '$(TAGS)' -count=20 -timeout 60m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 60m ./...
 

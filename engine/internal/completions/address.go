@@ -79,8 +79,8 @@ func ParseKinds(list string) ([]int, error) {
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("%q is no number of a job kind", word)
-		case !slices.Contains([]int{events.KindText, events.KindSummary, events.KindTranslation, events.KindEmbeddings}, n):
-			return nil, fmt.Errorf("%d is not served; there are 5050, 5001, 5002, 5800", n)
+		case events.Kinds[n].Number != n:
+			return nil, fmt.Errorf("%d is no kind of job; there are %v", n, slices.Sorted(maps.Keys(events.Kinds)))
 		}
 		kinds = append(kinds, n)
 	}

@@ -38,10 +38,10 @@ type Entry struct {
 }
 
 // find gives a model by id, from the list at hand if it is in there.
-func (c *catalog) find(ctx context.Context, id string) (Entry, error) {
+func (c *catalog) find(ctx context.Context, id string, kind int) (Entry, error) {
 	id = strings.ToLower(id)
 	c.mu.Lock()
-	e, ok := pick(c.entries, id)
+	e, ok := pick(c.entries, id, kind)
 	c.mu.Unlock()
 	if ok {
 		return e, nil
@@ -50,16 +50,16 @@ func (c *catalog) find(ctx context.Context, id string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	if e, ok := pick(list, id); ok {
+	if e, ok := pick(list, id, kind); ok {
 		return e, nil
 	}
 	return Entry{}, Unknown(id, plain(list))
 }
 
-// pick finds an id; the empty id is any model that serves text, as a job that names none wants.
-func pick(list []Entry, id string) (Entry, bool) {
+// pick finds an id; the empty id is any model that serves the kind, as a job that names none wants.
+func pick(list []Entry, id string, kind int) (Entry, bool) {
 	for _, e := range list {
-		if e.ID == id || (id == "" && slices.Contains(e.Kinds, events.KindText)) {
+		if e.ID == id || (id == "" && slices.Contains(e.Kinds, kind)) {
 			return e, true
 		}
 	}
@@ -120,7 +120,15 @@ func KindsOf(id string) []int {
 	switch {
 	case has("embed", "minilm", "bge-", "gte-", "e5-"):
 		return []int{events.KindEmbeddings}
-	case has("whisper", "tts", "dall-e", "image", "moderation", "rerank", "transcribe", "realtime", "audio", "sora", "stable-diffusion", "flux"):
+	case has("moderation", "rerank", "realtime", "sora"):
+		return nil
+	case has("whisper", "transcribe", "parakeet"):
+		return []int{events.KindTranscription}
+	case has("tts", "piper", "kokoro"):
+		return []int{events.KindSpeech}
+	case has("dall-e", "image", "stable-diffusion", "sdxl", "flux", "painter"):
+		return []int{events.KindImage}
+	case has("audio"):
 		return nil
 	}
 	return []int{events.KindText, events.KindSummary, events.KindTranslation}

@@ -68,7 +68,7 @@ func TestNamesAndKinds(t *testing.T) {
 			t.Errorf("Name(%s) is %s, want %s", id, got, want)
 		}
 	}
-	for id, want := range map[string]int{"qwen3:8b": 3, "nomic-embed-text": 1, "all-minilm": 1, "whisper-1": 0, "tts-1-hd": 0} {
+	for id, want := range map[string]int{"qwen3:8b": 3, "nomic-embed-text": 1, "all-minilm": 1, "whisper-1": 1, "tts-1-hd": 1, "dall-e-3": 1, "omni-moderation-latest": 0, "gpt-4o-audio-preview": 0} {
 		if got := KindsOf(id); len(got) != want {
 			t.Errorf("KindsOf(%s) is %v", id, got)
 		}

@@ -31,6 +31,9 @@ func (s *Server) estimate(ctx context.Context, job engine.Job) (events.Usage, er
 	if err != nil {
 		return events.Usage{}, err
 	}
+	if isMedia(job.Kind) {
+		return amount(job)
+	}
 	in, exact, err := s.count(ctx, job)
 	if err != nil {
 		return events.Usage{}, err
@@ -109,10 +112,13 @@ func Check(job engine.Job) error {
 	if !ok {
 		return &engine.InvalidError{Param: "kind", Reason: fmt.Sprintf("%d is no kind of job", job.Kind)}
 	}
-	// an engine's inputs are all fetched: each counts as text here
-	request := &events.Request{Params: job.Params, Inputs: make([]events.Input, len(job.Inputs))}
-	for i := range request.Inputs {
+	// an engine's inputs are all fetched: each is text or a file here
+	request := &events.Request{Params: job.Params, Output: job.Output, Inputs: make([]events.Input, len(job.Inputs))}
+	for i, in := range job.Inputs {
 		request.Inputs[i].Type = "text"
+		if in.File != nil {
+			request.Inputs[i].Type = "url" // every kind takes files
+		}
 	}
 	err := kind.Check(request)
 	var bad *events.ParamError

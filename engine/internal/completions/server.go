@@ -95,8 +95,11 @@ func (s *Server) run(ctx context.Context, job engine.Job, emit func(engine.Part)
 	if err != nil {
 		return nil, err
 	}
-	if job.Kind == events.KindEmbeddings {
+	switch {
+	case job.Kind == events.KindEmbeddings:
 		return s.embed(ctx, model, job)
+	case isMedia(job.Kind):
+		return s.perform(ctx, model, job, emit)
 	}
 	chat, err := Prompt(job)
 	if err != nil {
@@ -157,7 +160,7 @@ func (s *Server) admit(ctx context.Context, job engine.Job) (Entry, error) {
 	if err := Check(job); err != nil {
 		return Entry{}, err
 	}
-	model, err := s.models.find(ctx, job.Model)
+	model, err := s.models.find(ctx, job.Model, job.Kind)
 	if err != nil {
 		return Entry{}, err
 	}

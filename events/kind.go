@@ -158,6 +158,11 @@ func ParseSize(value string) (width, height int, err error) {
 	return width, height, nil
 }
 
+// GivesText says whether the kind's results are text, not files.
+func (k Kind) GivesText() bool {
+	return strings.HasPrefix(k.Outputs[0], "text/") || k.Outputs[0] == "application/json"
+}
+
 // Takes says whether the kind has a parameter.
 func (k Kind) Takes(param string) bool {
 	return slices.ContainsFunc(k.Params, func(s ParamSpec) bool { return s.Name == param })

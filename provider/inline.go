@@ -33,7 +33,7 @@ func (j *job) files(model string) (work engine.Job, done func(), err error) {
 			done()
 		}
 	}()
-	if !givesText(j.req.Kind) || hasFiles(j.req) {
+	if !events.Kinds[j.req.Kind].GivesText() || hasFiles(j.req) {
 		if work.Dir, err = os.MkdirTemp("", "infernet-job-"); err != nil {
 			return work, done, err
 		}
@@ -69,12 +69,6 @@ func hasFiles(req *events.Request) bool {
 		}
 	}
 	return false
-}
-
-// givesText says whether a kind's results are text, not files.
-func givesText(kind int) bool {
-	first := events.Kinds[kind].Outputs[0]
-	return strings.HasPrefix(first, "text/") || first == "application/json"
 }
 
 // errLargeFile says that a file is too large for an event.

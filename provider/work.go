@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"infernet/engine"
@@ -73,8 +74,12 @@ func (p *Provider) once(ctx context.Context, j *job, emit func(engine.Part) erro
 	}
 	defer done()
 	out, err := p.Engine.Run(ctx, work, emit)
-	if err != nil || len(out.Files) == 0 {
-		return out, err
+	if err != nil {
+		return nil, err
+	}
+	out.Text = strings.ToValidUTF8(out.Text, "\uFFFD") // else no event holds it
+	if len(out.Files) == 0 {
+		return out, nil
 	}
 	if out.Text, err = content(out); errors.Is(err, errLargeFile) {
 		err = refuse(events.CodeTooLarge, "%v", err)

@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"wallet/nwc":        {"wallet", "wallet/internal", "events", "nips"},
 	"relay":             {"events", "nips", "wallet", "internal/blob", "internal/httpd"},
 	"internal/pool":     {"events"},
+	"internal/bunker":   {"events", "internal/pool"},
 	"internal/durable":  {},
 	"internal/ledger":   {"events", "wallet", "internal/durable"},
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
@@ -44,7 +45,7 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":   {"events", "nips", "relay", "internal/pool", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":   {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":     {"relay"},
 	"github.com/fiatjaf/eventstore": {"relay"},
 	"github.com/spf13/cobra":        {"internal/cli"},

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"infernet/internal/testnet"
 )
 
 // market starts a whole market in a data folder of its own, waits until it works, and points INFERNET_RELAYS and
@@ -242,6 +244,18 @@ func documented(ts *testscript.TestScript, command string) (fields []string) {
 	said, _, _ = strings.Cut(strings.TrimSuffix(said, "."), ";")
 	said = regexp.MustCompile(` \([^)]*\)`).ReplaceAllString(said, "")
 	return strings.Split(said, ", ")
+}
+
+// remoteSigner starts a bunker (NIP-46) on the market's relay, and sets variables to its address and to the key that it
+// signs for: bunker NAME KEY.
+func remoteSigner(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: bunker NAME KEY")
+	}
+	b, stop := testnet.StartBunker(ts.Getenv("INFERNET_RELAYS"), nil)
+	ts.Defer(stop)
+	ts.Setenv(args[0], b.Address)
+	ts.Setenv(args[1], string(b.User.PublicKey()))
 }
 
 // variable sets a variable to what the last command printed: variable NAME.

@@ -89,6 +89,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&flags.config, "config", "", "config file (default ~/.config/infernet/config.toml)")
 	f.BoolVar(&a.json, "json", false, "answer with one JSON object a line")
 	f.String("data-dir", "", "folder for keys, ledgers and events")
+	f.String("password-file", "", "file that holds the password of encrypted keys")
 	f.StringSlice("relay", nil, "relay to use, may be repeated")
 	f.String("log-level", "", "debug, info, warn or error")
 	f.Bool("log-json", false, "log one JSON object a line")

@@ -10,6 +10,7 @@ import (
 	"infernet/consumer"
 	"infernet/engine"
 	"infernet/events"
+	"infernet/internal/bunker"
 	"infernet/wallet"
 )
 
@@ -114,6 +115,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitUnpaid, "infernet job list"
 	case errors.Is(err, wallet.ErrUnavailable):
 		return exitNoWallet, "infernet doctor"
+	case errors.Is(err, bunker.ErrUnavailable), errors.Is(err, bunker.ErrRefused):
+		return exitError, "infernet key --help"
 	case errors.Is(err, errNoRelay):
 		return exitNoRelay, "infernet up   (or name another with --relay wss://…)"
 	case errors.Is(err, engine.ErrUnavailable):

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -40,8 +41,8 @@ func (a *app) receiptVerifyCommand() *cobra.Command {
 		Example:     "infernet receipt verify proof.json",
 		Annotations: says("verdict, fraud, job, node, customer, result, amount_msat, receipt, content"),
 		Args:        cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			proof, err := a.proof(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			proof, err := a.proof(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -64,8 +65,8 @@ func (a *app) receiptExportCommand() *cobra.Command {
 		Example:     "infernet receipt export last",
 		Annotations: says("type, event, receipt, conversation_key, sealed, preimage"),
 		Args:        cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			proof, err := a.ledgerProof(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			proof, err := a.ledgerProof(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -106,12 +107,12 @@ func (a *app) finding(f *events.Finding) error {
 }
 
 // proof reads a proof from stdin or a file, or makes that of a job.
-func (a *app) proof(arg string) (*events.Proof, error) {
+func (a *app) proof(ctx context.Context, arg string) (*events.Proof, error) {
 	in := a.In
 	if arg != "-" {
 		file, err := os.Open(arg)
 		if errors.Is(err, fs.ErrNotExist) {
-			proof, err := a.ledgerProof(arg)
+			proof, err := a.ledgerProof(ctx, arg)
 			var wrong *usageError
 			if errors.As(err, &wrong) {
 				err = withHint(usage("%s is no file, and no job's id in the ledger", arg), "infernet job list")
@@ -141,7 +142,7 @@ func (a *app) proof(arg string) (*events.Proof, error) {
 }
 
 // ledgerProof makes the proof of a job of the ledger.
-func (a *app) ledgerProof(arg string) (*events.Proof, error) {
+func (a *app) ledgerProof(ctx context.Context, arg string) (*events.Proof, error) {
 	l, err := a.openLedger()
 	if err != nil {
 		return nil, err
@@ -151,24 +152,35 @@ func (a *app) ledgerProof(arg string) (*events.Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	return prove(l, id)
-}
-
-// prove collects what the ledger has of a job: the result, its receipt, and what opens both.
-func prove(l *ledger.Ledger, id events.ID) (*events.Proof, error) {
-	kept, err := l.Events(id)
-	if err != nil {
-		return nil, err
-	}
 	secret, _, err := l.Value(id, "key")
 	if err != nil {
 		return nil, err
 	}
-	var keys *events.Keys
-	if len(secret) > 0 {
-		if keys, err = events.NewKeys(string(secret)); err != nil {
-			return nil, fmt.Errorf("job %s: %w", cutKey(string(id)), err)
+	if len(secret) == 0 { // bought with a key of the user's own
+		path := a.settings.text("run.key")
+		if path == "" {
+			return prove(ctx, l, id, nil)
 		}
+		signer, done, err := a.signer(ctx, path)
+		if err != nil {
+			return nil, fmt.Errorf("run.key: %w", err)
+		}
+		defer done()
+		return prove(ctx, l, id, signer)
+	}
+	keys, err := events.NewKeys(string(secret))
+	if err != nil {
+		return nil, fmt.Errorf("job %s: %w", cutKey(string(id)), err)
+	}
+	return prove(ctx, l, id, keys)
+}
+
+// prove collects what the ledger has of a job: the result, its receipt, and what opens both. reader is who bought it; nil
+// if that key is not here.
+func prove(ctx context.Context, l *ledger.Ledger, id events.ID, reader events.Signer) (*events.Proof, error) {
+	kept, err := l.Events(id)
+	if err != nil {
+		return nil, err
 	}
 	commitment, err := l.Commitment(id)
 	if err != nil {
@@ -178,8 +190,8 @@ func prove(l *ledger.Ledger, id events.ID) (*events.Proof, error) {
 	var node events.PubKey
 	for _, ev := range kept {
 		var m events.Message
-		if keys != nil {
-			m, err = events.Open(context.Background(), ev, keys)
+		if reader != nil {
+			m, err = events.Open(ctx, ev, reader)
 		} else {
 			m, err = events.Parse(ev)
 		}
@@ -192,8 +204,14 @@ func prove(l *ledger.Ledger, id events.ID) (*events.Proof, error) {
 		switch m := m.(type) {
 		case *events.Result:
 			proof.Event, node = ev, m.Author
-			if m.Sealed != nil && commitment != nil && commitment.Preimage != (wallet.Preimage{}) {
+			if m.Sealed == nil {
+				continue
+			}
+			if commitment != nil && commitment.Preimage != (wallet.Preimage{}) {
 				proof.Preimage = commitment.Preimage.String()
+			}
+			if _, local := reader.(*events.Keys); !local && !m.Closed { // else the conversation key opens the event itself
+				proof.Sealed, _ = base64.StdEncoding.DecodeString(m.Content) // what is none proves nothing
 			}
 		case *events.Receipt:
 			proof.Receipt = ev
@@ -202,12 +220,14 @@ func prove(l *ledger.Ledger, id events.ID) (*events.Proof, error) {
 	if proof.Event == nil {
 		return nil, withHint(fmt.Errorf("job %s has no result", cutKey(string(id))), "infernet job watch %s", cutKey(string(id)))
 	}
-	if keys != nil {
+	if keys, ok := reader.(*events.Keys); ok {
 		key, err := keys.Conversation(node)
 		if err != nil {
 			return nil, err
 		}
 		proof.Conversation = hex.EncodeToString(key[:])
+	} else {
+		proof.Receipt = nil // a bunker gives no conversation key, and without one nobody can read it
 	}
 	return proof, nil
 }

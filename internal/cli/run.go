@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 
@@ -99,9 +100,22 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 			config.Wallet = payer
 		}
 	}
+	if path := a.settings.text("run.key"); path != "" {
+		signer, done, err := a.signer(ctx, path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("run.key: %w", err)
+		}
+		open = append(open, closing(done))
+		config.Signer = signer
+	}
 	c, err := consumer.New(config)
 	return c, closeAll, err
 }
+
+// closing is a Closer of a function.
+type closing func()
+
+func (c closing) Close() error { c(); return nil }
 
 // openLedger opens the customer's ledger.
 func (a *app) openLedger() (*ledger.Ledger, error) {

@@ -188,7 +188,7 @@ func (c *chat) next(line string) (consumer.Order, error) {
 	if err != nil {
 		return order, err
 	}
-	if order.Way == consumer.Direct && order.Node == "" {
+	if order.Way == consumer.Direct && order.Node == "" && order.Hedge == 0 {
 		order.Node = c.node
 	}
 	set := func(name, value string) {

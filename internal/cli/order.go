@@ -36,7 +36,7 @@ type orderFlags struct {
 func (o *orderFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	for flag, setting := range map[string]string{
-		"model": "run.model", "max-cost": "run.max_cost", "way": "run.way", "pay": "run.pay", "window": "run.window", "deadline": "run.deadline",
+		"model": "run.model", "max-cost": "run.max_cost", "way": "run.way", "pay": "run.pay", "window": "run.window", "deadline": "run.deadline", "hedge": "run.hedge",
 	} {
 		k := settingOf(setting)
 		switch k.kind {
@@ -115,7 +115,7 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 		Kind: o.kind, Output: o.output, MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
 		Pay: s.list("run.pay"), Way: s.text("run.way"), Node: events.PubKey(o.node), Window: s.duration("run.window"), First: o.first,
 		Open: o.open,
-		Life: s.duration("run.deadline"),
+		Life: s.duration("run.deadline"), Hedge: s.duration("run.hedge"),
 	}
 	if err := checkOrder(&order); err != nil {
 		return order, err
@@ -175,6 +175,12 @@ func checkOrder(o *consumer.Order) error {
 	}
 	if o.Life <= 0 {
 		return withHint(usage("run.deadline: %s is over at once", o.Life), "infernet run --deadline 5m 'Spell lantern'")
+	}
+	if o.Hedge < 0 {
+		return usage("run.hedge: %s is below 0", o.Hedge)
+	}
+	if o.Hedge > 0 && (o.Way == consumer.Plain || o.Node != "") {
+		return withHint(usage("run.hedge: a second node cannot be asked in a plain job, or one for --node"), "infernet run --hedge 0s …")
 	}
 	if o.Window < 0 {
 		return usage("run.window: %s is below 0", o.Window)

@@ -16,7 +16,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X infernet/internal/cli.version=$(VERSION)
 MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
-.PHONY: build demo test long bench lint vectors docs engine model peers pebble race nocgo clean
+.PHONY: build demo test long bench lint vectors docs engine model peers pebble race nocgo clean ollama speech
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -27,6 +27,14 @@ demo:
 
 engine:
 	@scripts/get-llama.sh $(CACHE)/llama
+
+# only for tests of our engine at a real server; built once
+ollama:
+	@scripts/get-ollama.sh $(CACHE)/ollama
+
+# whisper and a voice, for tests of speech; python server.py in scripts/speech serves both to a node
+speech:
+	@scripts/get-python.sh scripts/speech
 
 model:
 	@scripts/get-model.sh $(CACHE)/models
@@ -41,7 +49,7 @@ pebble:
 	@scripts/get-pebble.sh $(CACHE)/pebble
 
 ## test: installs what it needs and runs everything
-test: engine peers pebble lint
+test: engine peers pebble ollama speech lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo
 
@@ -55,7 +63,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test ./events ./wallet/bolt11
 
 ## long: the full forms of what test samples
-long: engine pebble
+long: engine pebble ollama speech
 	INFERNET_LONG=1 $(GO) test -tags '$(TAGS)' -count=20 -timeout 60m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 60m ./...
 

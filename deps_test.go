@@ -23,6 +23,7 @@ var rooms = map[string][]string{
 	"engine/echo":       {"engine", "events"},
 	"engine/openai":     {"engine", "engine/internal", "events"},
 	"engine/llamacpp":   {"engine", "engine/internal", "events"},
+	"engine/ollama":     {"engine", "engine/internal", "events"},
 	"wallet":            {"events"},
 	"wallet/bolt11":     {"wallet", "events"},
 	"wallet/wallettest": {"wallet", "wallet/bolt11", "events"},
@@ -31,6 +32,7 @@ var rooms = map[string][]string{
 	"wallet/nwc":        {"wallet", "wallet/internal", "events", "nips"},
 	"relay":             {"events", "nips", "wallet", "internal/blob", "internal/httpd"},
 	"internal/pool":     {"events"},
+	"internal/bunker":   {"events", "internal/pool"},
 	"internal/durable":  {},
 	"internal/httpd":    {"nips"},
 	"internal/ledger":   {"events", "wallet", "internal/durable"},
@@ -44,7 +46,7 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},

@@ -110,6 +110,11 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	if j.hold() {
 		j.unlocked(ctx, takenIn)
 	}
+	if !j.committed { // nothing is paid: the result itself is what is taken
+		if err := j.win(); err != nil {
+			return nil, err
+		}
+	}
 	d := &Delivery{
 		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,
 		Preimage: j.preimage, Result: m, First: j.first, Took: j.c.Now().Sub(j.began),

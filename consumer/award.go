@@ -99,7 +99,7 @@ func (c *Consumer) order(ctx context.Context, old *job, offer *events.Offer) (*j
 	req.To, req.Encrypted = []events.PubKey{offer.Author}, true
 	req.Order, req.Retry = offer.ID, old.req.ID
 	req.Address, req.Price, req.Bid = "", "", &offer.Cap // the offer's price holds
-	j.req, j.order.Retry = &req, old.req.ID
+	j.req, j.order.Retry, j.order.Race = &req, old.req.ID, old.race()
 	var secret []byte
 	if keys, ok := old.signer.(*events.Keys); ok && c.Signer == nil {
 		secret = []byte(keys.Secret())

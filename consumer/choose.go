@@ -78,7 +78,7 @@ func (j *job) collect(ctx context.Context) error {
 func (j *job) fitting() (fit []*events.Offer) {
 	now, seen := events.At(j.c.Now()), map[events.PubKey]bool{}
 	for _, o := range j.fold().Offers {
-		if !seen[o.Author] && o.Cap <= j.order.MaxCost && (o.Cap == 0 || j.c.Wallet != nil) && j.fits(o, now) {
+		if !seen[o.Author] && !slices.Contains(j.order.Avoid, o.Author) && o.Cap <= j.order.MaxCost && (o.Cap == 0 || j.c.Wallet != nil) && j.fits(o, now) {
 			seen[o.Author] = true
 			fit = append(fit, o)
 		}

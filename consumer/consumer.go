@@ -96,6 +96,9 @@ type Order struct {
 	Priority  string
 	Life      time.Duration // until the deadline; 5 minutes if unset
 	Retry     events.ID
+	Avoid     []events.PubKey // not these nodes
+	Hedge     time.Duration   // if the chosen node gave nothing for so long, the same is bought from another; the first wins, the other is not paid. 0: never
+	Race      events.ID       // set by Hedge: the pair's first job
 
 	// Choose picks one of the offers, cheapest first; the cheapest is taken if unset.
 	Choose func([]*events.Offer) (*events.Offer, error) `json:"-"`
@@ -133,6 +136,9 @@ type Delivery struct {
 func (c *Consumer) Do(ctx context.Context, o Order, watch func(Step)) (*Delivery, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if o.Hedge > 0 {
+		return c.hedged(ctx, o, watch)
+	}
 	j, err := c.submit(ctx, o, watch)
 	if err != nil {
 		return nil, err
@@ -192,7 +198,7 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 			return why
 		}
 		var none *NoOffersError
-		if ctx.Err() != nil || errors.As(why, &none) { // nobody is to work for a customer who has gone
+		if ctx.Err() != nil || errors.As(why, &none) || errors.Is(why, errLost) { // nobody is to work for a customer who has gone
 			if err := j.cancel(ctx); err != nil {
 				c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
 			}

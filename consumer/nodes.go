@@ -140,7 +140,7 @@ func (c *Consumer) pick(ctx context.Context, o *Order) (*events.Announcement, er
 	var price events.Msat
 	var models []string
 	for _, n := range nodes {
-		if !n.Alive(c.Now()) || !slices.Contains(n.Kinds, o.Kind) {
+		if !n.Alive(c.Now()) || !slices.Contains(n.Kinds, o.Kind) || slices.Contains(o.Avoid, n.Author) {
 			continue
 		}
 		for _, m := range n.Profile.Market.Models {

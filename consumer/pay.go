@@ -110,6 +110,9 @@ func (j *job) send(ctx context.Context, raw string, said, limit events.Msat) err
 	if err != nil {
 		return err
 	}
+	if err := j.win(); err != nil {
+		return err
+	}
 	if err := j.commit(invoice, raw); err != nil {
 		return err
 	}

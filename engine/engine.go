@@ -41,6 +41,7 @@ type Job struct {
 	Kind   int           // a job kind of events.Kinds
 	Model  string        // an id from Models
 	Params events.Params // checked against the kind's table
+	Output string        // MIME type that is wanted, one of the kind's; "": its first
 	Inputs []Input
 	Dir    string   // where files of the job may be written; empty if it has none
 	Resume *os.File // the last checkpoint of an earlier run; nil if none

@@ -77,6 +77,10 @@ func (k *Keys) Decrypt(_ context.Context, peer PubKey, cipher string) (string, e
 	return nip44.Decrypt(cipher, key)
 }
 
+// Conversation is the NIP-44 key between this key and a peer. It opens what travels between the two, and nothing else: for a
+// Proof, and never for the log.
+func (k *Keys) Conversation(peer PubKey) ([32]byte, error) { return k.conversation(peer) }
+
 func (k *Keys) conversation(peer PubKey) ([32]byte, error) {
 	k.mu.Lock()
 	key, ok := k.peers[peer]

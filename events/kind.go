@@ -36,13 +36,14 @@ const (
 	ParamFloat ParamType = "float"
 	ParamBool  ParamType = "bool"
 	ParamJSON  ParamType = "json"
+	ParamSize  ParamType = "size" // width and height, as in 1024x768
 )
 
 // ParamSpec is one parameter of a kind.
 type ParamSpec struct {
 	Name     string
 	Type     ParamType
-	Min, Max float64 // of numbers; both 0: no bounds
+	Min, Max float64 // of numbers, and of both sides of a size; both 0: no bounds
 	Values   []string
 	MaxLen   int // bytes of text and JSON; 0 means 256
 	About    string
@@ -50,10 +51,13 @@ type ParamSpec struct {
 
 // Kinds are the kinds of jobs there are, by number. Adding one means a file kind_….go and a line here.
 var Kinds = map[int]Kind{
-	KindText:        kindText,
-	KindSummary:     kindSummary,
-	KindTranslation: kindTranslation,
-	KindEmbeddings:  kindEmbeddings,
+	KindTranscription: kindTranscription,
+	KindSummary:       kindSummary,
+	KindTranslation:   kindTranslation,
+	KindText:          kindText,
+	KindImage:         kindImage,
+	KindSpeech:        kindSpeech,
+	KindEmbeddings:    kindEmbeddings,
 }
 
 // ParamError says which parameter or input of a request its kind refuses, and why. It becomes INVALID_PARAMETER.
@@ -119,6 +123,15 @@ func (s ParamSpec) check(p Param) error {
 		if value != "true" && value != "false" {
 			return &ParamError{s.Name, fmt.Sprintf("%s is neither true nor false", quote(value))}
 		}
+	case ParamSize:
+		if _, _, err := ParseSize(value); err != nil {
+			return &ParamError{s.Name, err.Error()}
+		}
+		for side := range strings.SplitSeq(value, "x") {
+			if n, _ := strconv.ParseFloat(side, 64); n < s.Min || n > s.Max {
+				return &ParamError{s.Name, fmt.Sprintf("%s is out of bounds, %g to %g on each side", value, s.Min, s.Max)}
+			}
+		}
 	default:
 		limit := s.MaxLen
 		if limit == 0 {
@@ -132,6 +145,27 @@ func (s ParamSpec) check(p Param) error {
 		return &ParamError{s.Name, fmt.Sprintf("%s is none of %s", quote(value), strings.Join(s.Values, ", "))}
 	}
 	return nil
+}
+
+// ParseSize reads a size in pixels, such as 1024x768.
+func ParseSize(value string) (width, height int, err error) {
+	w, h, _ := strings.Cut(value, "x")
+	width, errW := strconv.Atoi(w)
+	height, errH := strconv.Atoi(h)
+	if errW != nil || errH != nil || width < 1 || height < 1 {
+		return 0, 0, fmt.Errorf("%s is no size such as 1024x768", quote(value))
+	}
+	return width, height, nil
+}
+
+// GivesText says whether the kind's results are text, not files.
+func (k Kind) GivesText() bool {
+	return strings.HasPrefix(k.Outputs[0], "text/") || k.Outputs[0] == "application/json"
+}
+
+// Takes says whether the kind has a parameter.
+func (k Kind) Takes(param string) bool {
+	return slices.ContainsFunc(k.Params, func(s ParamSpec) bool { return s.Name == param })
 }
 
 // Parameters that every kind of text job takes.

@@ -29,6 +29,9 @@ const (
 // check it.
 var ErrFraud = errors.New("the sealed result does not open to what the node signed")
 
+// errOtherText is the ErrFraud of a result that opens, to another text than the node signed.
+var errOtherText = fmt.Errorf("%w: another text than its hash", ErrFraud)
+
 // SealedFor names the job and the parties that a sealed result is bound to.
 type SealedFor struct {
 	Job      ID
@@ -72,7 +75,7 @@ func Unseal(f SealedFor, r [32]byte, sealed []byte, x string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the key does not fit", ErrFraud)
 	}
 	if sealX(plain) != x {
-		return nil, fmt.Errorf("%w: another text than its hash", ErrFraud)
+		return nil, errOtherText
 	}
 	return plain[saltSize:], nil
 }

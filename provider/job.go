@@ -10,7 +10,6 @@ import (
 
 	"github.com/nbd-wtf/go-nostr"
 
-	"infernet/engine"
 	"infernet/events"
 	"infernet/internal/ledger"
 )
@@ -191,13 +190,4 @@ func (p *Provider) publish(ctx context.Context, j *job, ev *nostr.Event, wait bo
 // head is what every message of the job has in common.
 func (p *Provider) head(j *job) events.Head {
 	return events.Head{At: events.At(p.Now()), Expires: j.req.Keep()}
-}
-
-// engineJob is the job as an engine sees it.
-func (j *job) engineJob(model string) engine.Job {
-	work := engine.Job{ID: j.req.ID, Kind: j.req.Kind, Model: model, Params: j.req.Params}
-	for _, in := range j.req.Inputs {
-		work.Inputs = append(work.Inputs, engine.Input{Text: in.Value})
-	}
-	return work
 }

@@ -117,7 +117,7 @@ func (p *Provider) check(req *events.Request) error {
 		return refuse(events.CodeInvalidParameter, "%v", invalid)
 	}
 	for _, in := range req.Inputs {
-		if in.Type != "text" {
+		if in.Type != "text" && !(in.Type == "url" && events.IsDataURL(in.Value)) {
 			return refuse(events.CodeInvalidParameter, "i: inputs of type %s are not fetched by this node; send text", in.Type)
 		}
 	}
@@ -161,7 +161,12 @@ func (p *Provider) count(ctx context.Context, j *job, model engine.Model) (event
 		return events.Usage{In: bytes}, nil // it fits and costs nothing: not worth a question
 	}
 	if e, ok := p.Engine.(engine.Estimator); ok {
-		u, err := e.Estimate(ctx, j.engineJob(model.ID))
+		work, done, err := j.files(model.ID)
+		if err != nil {
+			return events.Usage{}, err
+		}
+		defer done()
+		u, err := e.Estimate(ctx, work)
 		if err != nil {
 			return u, refusalOf(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"infernet/engine"
@@ -43,7 +44,7 @@ func (p *Provider) run(ctx context.Context, j *job) (*engine.Output, error) {
 	for try := 1; ; try++ {
 		stream := p.stream(ctx, j)
 		p.Step(j.req.ID, "running")
-		out, err := p.Engine.Run(ctx, j.engineJob(j.terms.Model), func(part engine.Part) error {
+		out, err := p.once(ctx, j, func(part engine.Part) error {
 			if err := j.onDisk(); err != nil {
 				return err
 			}
@@ -63,6 +64,28 @@ func (p *Provider) run(ctx context.Context, j *job) (*engine.Output, error) {
 		case <-time.After(time.Duration(try) * time.Second):
 		}
 	}
+}
+
+// once runs the job one time; the output's files are in its text afterwards.
+func (p *Provider) once(ctx context.Context, j *job, emit func(engine.Part) error) (*engine.Output, error) {
+	work, done, err := j.files(j.terms.Model)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	out, err := p.Engine.Run(ctx, work, emit)
+	if err != nil {
+		return nil, err
+	}
+	out.Text = strings.ToValidUTF8(out.Text, "\uFFFD") // else no event holds it
+	if len(out.Files) == 0 {
+		return out, nil
+	}
+	if out.Text, err = content(out); errors.Is(err, errLargeFile) {
+		err = refuse(events.CodeTooLarge, "%v", err)
+	}
+	out.Files = nil
+	return out, err
 }
 
 // renewEvery is how often a lease is renewed: not more often than readers want to store it.

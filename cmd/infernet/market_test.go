@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"infernet/internal/testnet"
 )
 
 // market starts a whole market in a data folder of its own, waits until it works, and points INFERNET_RELAYS and
@@ -242,6 +244,47 @@ func documented(ts *testscript.TestScript, command string) (fields []string) {
 	said, _, _ = strings.Cut(strings.TrimSuffix(said, "."), ";")
 	said = regexp.MustCompile(` \([^)]*\)`).ReplaceAllString(said, "")
 	return strings.Split(said, ", ")
+}
+
+// remoteSigner starts a bunker (NIP-46) on the market's relay, and sets variables to its address and to the key that it
+// signs for: bunker NAME KEY.
+func remoteSigner(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: bunker NAME KEY")
+	}
+	b, stop := testnet.StartBunker(ts.Getenv("INFERNET_RELAYS"), nil)
+	ts.Defer(stop)
+	ts.Setenv(args[0], b.Address)
+	ts.Setenv(args[1], string(b.User.PublicKey()))
+}
+
+// variable sets a variable to what the last command printed: variable NAME.
+func variable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: variable NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// vector writes the proof of events/testdata/vectors/proofs.json with a name into a file: vector NAME FILE.
+func vector(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: vector NAME FILE")
+	}
+	body, err := os.ReadFile(filepath.Join(repo, "events", "testdata", "vectors", "proofs.json"))
+	ts.Check(err)
+	var all []struct {
+		Name  string
+		Proof json.RawMessage
+	}
+	ts.Check(json.Unmarshal(body, &all))
+	for _, v := range all {
+		if v.Name == args[0] {
+			ts.Check(os.WriteFile(ts.MkAbs(args[1]), v.Proof, 0o600))
+			return
+		}
+	}
+	ts.Fatalf("there is no vector %q", args[0])
 }
 
 // repo is the repository's root; tests start in their own folder.

@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await, "certificate": writeCertificate, "code": code, "get": get, "eventually": eventually,
-			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "exited": exited, "object": object},
+			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "exited": exited, "object": object, "vector": vector, "variable": variable, "bunker": remoteSigner},
 	})
 }
 

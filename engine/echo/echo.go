@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -95,8 +97,11 @@ func (e *Engine) Run(ctx context.Context, job engine.Job, emit func(engine.Part)
 		return nil, err
 	}
 	defer func() { <-e.slots }()
-	if job.Kind == events.KindEmbeddings {
+	switch {
+	case job.Kind == events.KindEmbeddings:
 		return vectors(job, words)
+	case !events.Kinds[job.Kind].GivesText():
+		return file(job, words, emit)
 	}
 
 	var text strings.Builder
@@ -148,6 +153,19 @@ func (e *Engine) begin() (nth int, err error) {
 	e.started++
 	e.running.Add(1)
 	return e.started, nil
+}
+
+// file says a job's words into a file of the type that is wanted, which is then what it says only by name.
+func file(job engine.Job, words []string, emit func(engine.Part) error) (*engine.Output, error) {
+	f := engine.File{Mime: job.Output}
+	if f.Mime == "" {
+		f.Mime = events.Kinds[job.Kind].Outputs[0]
+	}
+	f.Path = filepath.Join(job.Dir, "echo"+events.Ending(f.Mime))
+	if err := os.WriteFile(f.Path, []byte(strings.Join(words, " ")), 0o600); err != nil {
+		return nil, fmt.Errorf("echo: %w", err)
+	}
+	return &engine.Output{Files: []engine.File{f}, Usage: events.Usage{In: int64(max(len(words), 1))}}, emit(f)
 }
 
 // vectors embeds each input as its length and its number of words: the same text, the same vector.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"infernet/engine"
 )
@@ -32,7 +33,9 @@ func (e *Engine) check(job engine.Job) (words []string, err error) {
 			if err != nil {
 				return nil, fmt.Errorf("read input: %w", err)
 			}
-			text = string(data)
+			if text = string(data); !utf8.ValidString(text) {
+				return nil, &engine.InvalidError{Param: "i", Reason: "the file is no text (UTF-8)"}
+			}
 		}
 		words = append(words, strings.Fields(text)...)
 	}

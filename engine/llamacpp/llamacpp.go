@@ -86,7 +86,7 @@ func Open(ctx context.Context, u *url.URL, log *slog.Logger) (engine.Engine, err
 
 // attach opens a llama-server that somebody else runs.
 func attach(u *url.URL, scheme string) (engine.Engine, error) {
-	config, opts, err := completions.ParseURL(u, scheme, "llamacpp+http://127.0.0.1:8080")
+	config, opts, err := completions.Form{Example: "llamacpp+http://127.0.0.1:8080", Path: "/v1"}.Parse(u, scheme)
 	if err != nil {
 		return nil, err
 	}

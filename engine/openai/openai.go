@@ -24,7 +24,7 @@ import (
 //	slots=8            jobs at once; what a llama-server says of itself, else 1
 func Open(_ context.Context, u *url.URL, _ *slog.Logger) (engine.Engine, error) {
 	_, scheme, _ := strings.Cut(u.Scheme, "+")
-	config, opts, err := completions.ParseURL(u, scheme, "openai+http://127.0.0.1:8080/v1")
+	config, opts, err := completions.Form{Example: "openai+http://127.0.0.1:8080/v1", Path: "/v1"}.Parse(u, scheme)
 	if err != nil {
 		return nil, err
 	}

@@ -151,8 +151,8 @@ func (w *waiting) Estimate(ctx context.Context, job engine.Job) (events.Usage, e
 func TestModelsAreSortedByWhatTheyServe(t *testing.T) {
 	e := serve(t, nil)
 	models, err := e.Models(t.Context())
-	if err != nil || len(models) != 2 || models[0].ID != "qwen3-8b" || models[0].Context != 4096 || models[0].Kinds[0] != 5050 ||
-		models[1].Kinds[0] != 5800 || len(models[1].Kinds) != 1 {
+	if err != nil || len(models) != 3 || models[0].ID != "qwen3-8b" || models[0].Context != 4096 || models[0].Kinds[0] != 5050 ||
+		models[1].Kinds[0] != 5800 || len(models[1].Kinds) != 1 || models[2].Kinds[0] != 5000 {
 		t.Errorf("%+v, %v", models, err)
 	}
 }

@@ -89,6 +89,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&flags.config, "config", "", "config file (default ~/.config/infernet/config.toml)")
 	f.BoolVar(&a.json, "json", false, "answer with one JSON object a line")
 	f.String("data-dir", "", "folder for keys, ledgers and events")
+	f.String("password-file", "", "file that holds the password of encrypted keys")
 	f.StringSlice("relay", nil, "relay to use, may be repeated")
 	f.String("log-level", "", "debug, info, warn or error")
 	f.Bool("log-json", false, "log one JSON object a line")
@@ -96,9 +97,10 @@ func (a *app) root() *cobra.Command {
 		return withHint(usage("%s", flagError(cmd, err)), "%s --help", cmd.CommandPath())
 	})
 	root.AddCommand(
-		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.jobCommand(), a.marketCommand(), a.walletCommand(),
-		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand(), a.docsCommand(),
+		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.marketCommand(), a.walletCommand(),
+		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
 	)
+	a.complete(root, &flags)
 	strict(root)
 	root.InitDefaultHelpCmd() // after strict: its arguments are names of commands
 	for _, sub := range root.Commands() {

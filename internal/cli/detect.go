@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,9 @@ func (a *app) findEngine(ctx context.Context) (url, found string, err error) {
 	}
 	probes := a.settings.list("provide.probe")
 	if i := a.probe(ctx, probes); i >= 0 {
+		if root := strings.TrimSuffix(probes[i], "/v1"); isOllama(ctx, root) { // its own API says more
+			return "ollama+" + root, "runs here already", nil
+		}
 		return "openai+" + probes[i], "runs here already", nil
 	}
 	models, err := a.models()
@@ -36,7 +40,7 @@ func (a *app) findEngine(ctx context.Context) (url, found string, err error) {
 	}
 	if len(models) == 0 {
 		return "", "", withHint(fmt.Errorf("%w: none runs on this machine, and there is no model in %s", engine.ErrUnavailable, filepath.Join(a.cacheDir(), "models")),
-			"make engine model   (or name one: --engine openai+http://127.0.0.1:11434/v1)")
+			"make engine model   (or name one: --engine ollama://127.0.0.1:11434)")
 	}
 	return "llamacpp://" + models[0], "found in the cache", nil
 }
@@ -59,7 +63,24 @@ func (a *app) probe(ctx context.Context, urls []string) int {
 	return slices.Index(there, true)
 }
 
+// answers says whether a list of models is there.
 func answers(ctx context.Context, url string) bool {
+	var list struct {
+		Data []any `json:"data"`
+	}
+	return ask(ctx, url, &list) && len(list.Data) > 0
+}
+
+// isOllama says whether a server is Ollama.
+func isOllama(ctx context.Context, root string) bool {
+	var is struct {
+		Version string `json:"version"`
+	}
+	return ask(ctx, root+"/api/version", &is) && is.Version != ""
+}
+
+// ask reads a page of JSON, if it comes soon.
+func ask(ctx context.Context, url string, into any) bool {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -71,11 +92,8 @@ func answers(ctx context.Context, url string) bool {
 		return false
 	}
 	defer resp.Body.Close()
-	var list struct {
-		Data []any `json:"data"`
-	}
 	body := io.LimitReader(resp.Body, 1<<20)
-	return resp.StatusCode == http.StatusOK && json.NewDecoder(body).Decode(&list) == nil && len(list.Data) > 0
+	return resp.StatusCode == http.StatusOK && json.NewDecoder(body).Decode(into) == nil
 }
 
 // openEngine opens the engine to sell.

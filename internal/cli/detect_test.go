@@ -50,6 +50,14 @@ func TestFindEngine(t *testing.T) {
 	if url, err := find(); url != "openai+"+server.URL+"/v1" || err != nil {
 		t.Errorf("a server that runs: found %q, %v", url, err)
 	}
+	ollama := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, map[string]string{"/v1/models": `{"data":[{"id":"tiny"}]}`, "/api/version": `{"version":"0.17.4"}`}[r.URL.Path])
+	}))
+	defer ollama.Close()
+	env["INFERNET_PROVIDE_PROBE"] = ollama.URL + "/v1," + server.URL + "/v1"
+	if url, err := find(); url != "ollama+"+ollama.URL || err != nil {
+		t.Errorf("an Ollama that runs: found %q, %v", url, err)
+	}
 	env["INFERNET_PROVIDE_ENGINE"] = "echo:"
 	if url, err := find(); url != "echo:" || err != nil {
 		t.Errorf("one that is set: found %q, %v", url, err)

@@ -25,7 +25,7 @@ func (a *app) docsCommand() *cobra.Command {
 }
 
 func (a *app) document(cmd *cobra.Command) {
-	if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
+	if cmd.Hidden || cmd.Name() == "help" {
 		return
 	}
 	fmt.Fprintf(a.Out, "\n## %s\n", cmd.CommandPath())

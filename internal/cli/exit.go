@@ -10,6 +10,7 @@ import (
 	"infernet/consumer"
 	"infernet/engine"
 	"infernet/events"
+	"infernet/internal/bunker"
 	"infernet/wallet"
 )
 
@@ -29,12 +30,13 @@ const (
 )
 
 const exitCodes = `Exit codes: 0 done, 1 error, 2 wrong usage or settings, 10 no offers, 11 not paid, 12 the job failed or was refused,
-13 the node fell silent, 14 a bad result or invoice was refused, 15 no relay answers, 16 no wallet answers,
-17 no engine answers, 130 interrupted.`
+13 the node fell silent, 14 a bad result or invoice was refused or a fraud proven, 15 no relay answers,
+16 no wallet answers, 17 no engine answers, 130 interrupted.`
 
 var (
 	errInterrupted = errors.New("interrupted")
 	errNoRelay     = errors.New("no relay answers")
+	errFraud       = errors.New("fraud")
 )
 
 // usageError is a wrong flag, argument or setting.
@@ -99,6 +101,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitNoOffers, "infernet market nodes"
 	case errors.As(err, &vanished):
 		return exitVanished, "infernet job list"
+	case errors.Is(err, errFraud):
+		return exitBad, "infernet market nodes; buy from another with --node"
 	case errors.As(err, &invoice), errors.As(err, &result):
 		return exitBad, "infernet market nodes; buy from another with --node"
 	case errors.As(err, &refused) && refused.Code == events.CodeUnderbid:
@@ -111,6 +115,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitUnpaid, "infernet job list"
 	case errors.Is(err, wallet.ErrUnavailable):
 		return exitNoWallet, "infernet doctor"
+	case errors.Is(err, bunker.ErrUnavailable), errors.Is(err, bunker.ErrRefused):
+		return exitError, "infernet key --help"
 	case errors.Is(err, errNoRelay):
 		return exitNoRelay, "infernet up   (or name another with --relay wss://…)"
 	case errors.Is(err, engine.ErrUnavailable):

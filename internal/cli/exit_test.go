@@ -36,6 +36,7 @@ func TestExitCodesOfTheHelp(t *testing.T) {
 		{&consumer.NoOffersError{Near: []string{"tiny"}}, 10},
 		{&consumer.NoOffersError{Dear: []*events.Offer{{Cap: 2 * events.Sat}}}, 10},
 		{&consumer.NoOffersError{About: 32 * events.Sat}, 10},
+		{errFraud, 14},
 		{wallet.ErrInsufficient, 11},
 		{wallet.ErrRejected, 11},
 		{wallet.ErrExpired, 11},

@@ -19,14 +19,14 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 	var o orderFlags
 	var detach bool
 	cmd := &cobra.Command{
-		Use:         "submit PROMPT",
+		Use:         "submit [PROMPT]",
 		Short:       "Submit a job and print its id; then wait for the result",
 		Long:        "Prints the job's id on stdout and waits for the result as run does. With --detach it returns at once:\n'infernet job watch ID' goes on from there, soon, for offers hold a minute: it chooses one, pays and shows the result.",
 		Example:     "infernet job submit --detach 'Spell lantern'",
 		Annotations: says("as run; with --detach only job"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			prompt, err := a.prompt(args[0])
+			prompt, err := a.prompt(args)
 			if err != nil {
 				return err
 			}
@@ -49,6 +49,7 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 			}
 			printed := false
 			show := a.newShower(o.verbose)
+			show.file = o.file
 			show.plain, show.poor, show.free = order.Way == consumer.Plain, c.Wallet == nil, order.MaxCost == 0
 			got, err := c.Do(cmd.Context(), order, func(s consumer.Step) {
 				if !printed && !a.json { // the answer's object names it
@@ -75,6 +76,7 @@ func (a *app) printID(id events.ID) {
 
 func (a *app) jobWatchCommand() *cobra.Command {
 	var verbose bool
+	var file string
 	cmd := &cobra.Command{
 		Use:         "watch ID",
 		Short:       "Go on with an unfinished job until its result is here",
@@ -95,10 +97,12 @@ func (a *app) jobWatchCommand() *cobra.Command {
 				return withHint(fmt.Errorf("job %s is over already: cancelled", cutKey(string(id))), "infernet job show %s", cutKey(string(id)))
 			}
 			show := a.newShower(verbose)
+			show.file = file
 			got, err := c.Resume(cmd.Context(), id, show.step)
 			return show.end(got, err)
 		},
 	}
+	cmd.Flags().StringVarP(&file, "out", "o", "", "file for the result, which may be sound or a picture")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print every event of the job")
 	return cmd
 }

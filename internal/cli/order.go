@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,13 +28,15 @@ type orderFlags struct {
 	first, noStream     bool
 	open                bool
 	params              []string
+	inputs              []string // files
+	file, output        string
 	verbose             bool
 }
 
 func (o *orderFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	for flag, setting := range map[string]string{
-		"model": "run.model", "max-cost": "run.max_cost", "way": "run.way", "pay": "run.pay", "window": "run.window", "deadline": "run.deadline",
+		"model": "run.model", "max-cost": "run.max_cost", "way": "run.way", "pay": "run.pay", "window": "run.window", "deadline": "run.deadline", "hedge": "run.hedge",
 	} {
 		k := settingOf(setting)
 		switch k.kind {
@@ -52,12 +57,52 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.Int64Var(&o.maxTokens, "max-tokens", 0, "most tokens out")
 	f.Int64Var(&o.seed, "seed", 0, "seed of the sampling")
 	f.Float64Var(&o.temperature, "temperature", 0, "0 is the most likely text")
-	f.IntVar(&o.kind, "kind", events.KindText, "kind of job: 5050 text, 5001 summary, 5002 translation, 5800 embeddings")
+	f.IntVar(&o.kind, "kind", events.KindText, "kind of job: "+kindNames())
 	f.BoolVar(&o.first, "first", false, "take the first offer that fits")
 	f.BoolVar(&o.open, "open", false, "let nodes offer in the open, for everybody to compare")
 	f.BoolVar(&o.noStream, "no-stream", false, "wait for the whole result")
 	f.StringArrayVar(&o.params, "param", nil, "further parameter, name=value")
+	f.StringArrayVar(&o.inputs, "input", nil, "file to work on, small enough to travel in an event (some 25 kB)")
+	f.StringVar(&o.output, "output", "", "type of the result, as audio/wav; the kind's usual one if not given")
+	f.StringVarP(&o.file, "out", "o", "", "file for the result, which may be sound or a picture")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
+}
+
+// kindNames are the kinds of jobs, for people.
+func kindNames() string {
+	var names []string
+	for _, n := range slices.Sorted(maps.Keys(events.Kinds)) {
+		names = append(names, fmt.Sprintf("%d %s", n, events.Kinds[n].Name))
+	}
+	return strings.Join(names, ", ")
+}
+
+// attach reads a file as an input that holds it.
+func attach(path string) (events.Input, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return events.Input{}, usage("--input: %w", err)
+	}
+	if info.Size() > events.MaxEncrypted*3/4 {
+		return events.Input{}, withHint(usage("--input %s: %d bytes, at most %d travel in an event", path, info.Size(), events.MaxEncrypted*3/4),
+			"ffmpeg -i %s -ac 1 -c:a libopus -b:a 16k small.ogg   (12 s of speech fit)", quoted(path))
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return events.Input{}, err
+	}
+	return events.Input{Value: events.DataURL(mimeOf(path, body), body), Type: "url"}, nil
+}
+
+// mimeOf is a file's type, by its ending, else by what is in it.
+func mimeOf(path string, body []byte) string {
+	for mime, ending := range events.Endings {
+		if ending == strings.ToLower(filepath.Ext(path)) {
+			return mime
+		}
+	}
+	mime, _, _ := strings.Cut(http.DetectContentType(body), ";")
+	return mime
 }
 
 // order makes the order of a prompt.
@@ -67,13 +112,23 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 		return consumer.Order{}, usage("run.max_cost: %d satoshi", s.number("run.max_cost"))
 	}
 	order := consumer.Order{
-		Kind: o.kind, Inputs: []events.Input{{Value: prompt, Type: "text"}}, MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
+		Kind: o.kind, Output: o.output, MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
 		Pay: s.list("run.pay"), Way: s.text("run.way"), Node: events.PubKey(o.node), Window: s.duration("run.window"), First: o.first,
 		Open: o.open,
-		Life: s.duration("run.deadline"),
+		Life: s.duration("run.deadline"), Hedge: s.duration("run.hedge"),
 	}
 	if err := checkOrder(&order); err != nil {
 		return order, err
+	}
+	if prompt != "" {
+		order.Inputs = append(order.Inputs, events.Input{Value: prompt, Type: "text"})
+	}
+	for _, path := range o.inputs {
+		in, err := attach(path)
+		if err != nil {
+			return order, err
+		}
+		order.Inputs = append(order.Inputs, in)
 	}
 	if slices.Contains(order.Pay, events.PayFree) {
 		order.MaxCost, order.Pay = 0, nil
@@ -99,7 +154,7 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 		set("", name, value)
 	}
 	sealed := len(order.Pay) > 0 && order.Pay[0] == events.PaySealed
-	if !o.noStream && !sealed && order.Way != consumer.Plain && o.kind != events.KindEmbeddings {
+	if !o.noStream && !sealed && order.Way != consumer.Plain && events.Kinds[o.kind].Takes("stream") {
 		set("", "stream", "true")
 	}
 	return order, events.Kinds[order.Kind].Check(&events.Request{Kind: order.Kind, Inputs: order.Inputs, Params: order.Params})
@@ -121,6 +176,12 @@ func checkOrder(o *consumer.Order) error {
 	if o.Life <= 0 {
 		return withHint(usage("run.deadline: %s is over at once", o.Life), "infernet run --deadline 5m 'Spell lantern'")
 	}
+	if o.Hedge < 0 {
+		return usage("run.hedge: %s is below 0", o.Hedge)
+	}
+	if o.Hedge > 0 && (o.Way == consumer.Plain || o.Node != "") {
+		return withHint(usage("run.hedge: a second node cannot be asked in a plain job, or one for --node"), "infernet run --hedge 0s …")
+	}
 	if o.Window < 0 {
 		return usage("run.window: %s is below 0", o.Window)
 	}
@@ -135,8 +196,12 @@ func checkOrder(o *consumer.Order) error {
 	return nil
 }
 
-// prompt reads stdin for "-".
-func (a *app) prompt(arg string) (string, error) {
+// prompt reads stdin for "-". Without an argument there are only files.
+func (a *app) prompt(args []string) (string, error) {
+	if len(args) == 0 {
+		return "", nil
+	}
+	arg := args[0]
 	if arg != "-" {
 		if len(arg) > events.MaxEvent {
 			return "", usage("the prompt has %d bytes, no event carries more than %d", len(arg), events.MaxEvent)
@@ -153,12 +218,16 @@ func (a *app) prompt(arg string) (string, error) {
 	return string(body), notEmpty(string(body))
 }
 
-// onePrompt wants the prompt as one argument, which newcomers forget to quote.
-func onePrompt(_ *cobra.Command, args []string) error {
+// onePrompt wants the prompt as one argument, which newcomers forget to quote; none where a file is the input.
+func onePrompt(cmd *cobra.Command, args []string) error {
+	files, _ := cmd.Flags().GetStringArray("input")
 	switch len(args) {
 	case 1:
 		return nil
 	case 0:
+		if len(files) > 0 {
+			return nil
+		}
 		return withHint(usage("there is no prompt"), "infernet run 'Spell lantern'")
 	}
 	return withHint(usage("the prompt is %d arguments, not one", len(args)), "infernet run %s", quoted(strings.Join(args, " ")))

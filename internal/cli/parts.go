@@ -12,6 +12,7 @@ import (
 	"infernet/engine"
 	"infernet/engine/echo"
 	"infernet/engine/llamacpp"
+	"infernet/engine/ollama"
 	"infernet/engine/openai"
 	"infernet/events"
 	"infernet/internal/pool"
@@ -24,6 +25,7 @@ import (
 var engines = engine.Openers{
 	"openai":   openai.Open,
 	"llamacpp": llamacpp.Open,
+	"ollama":   ollama.Open,
 	"echo":     echo.Open, // says its input back, for tests
 }
 

@@ -85,10 +85,11 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	if err := a.settings.makeDataDir(); err != nil {
 		return err
 	}
-	signer, err := keys(a.settings.path("node.key"))
+	signer, unlocked, err := a.signer(ctx, a.settings.path("node.key"))
 	if err != nil {
 		return err
 	}
+	defer unlocked()
 	e, named, err := a.openEngine(ctx)
 	if err != nil {
 		return err

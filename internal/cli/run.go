@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 
@@ -15,22 +16,24 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var o orderFlags
 	cmd := &cobra.Command{
-		Use:         "run PROMPT",
-		Short:       "Buy one job: the answer on stdout, a receipt line on stderr",
-		Long:        "Buys one job by auction (or directly, or as plain NIP-90), pays, streams the answer and verifies it. PROMPT - reads stdin.",
-		Example:     "infernet run 'Spell lantern'",
+		Use:   "run [PROMPT]",
+		Short: "Buy one job: the answer on stdout, a receipt line on stderr",
+		Long: "Buys one job by auction (or directly, or as plain NIP-90), pays, streams the answer and verifies it. PROMPT - reads stdin.\n\n" +
+			"Other kinds of jobs: --kind 5250 -o hello.ogg 'Hello' speaks a text, --kind 5000 --input hello.ogg hears what is said,\n" +
+			"--kind 5100 -o lantern.png 'A lantern' paints. Files travel inside the events and have to be small.",
+		Example:     "infernet run 'Spell lantern'\ninfernet run --kind 5250 -o hello.ogg 'Hello'",
 		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms, took_ms; with --verbose, before it, job with event or with delta"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.run(cmd, &o, args[0])
+			return a.run(cmd, &o, args)
 		},
 	}
 	o.add(cmd)
 	return cmd
 }
 
-func (a *app) run(cmd *cobra.Command, o *orderFlags, prompt string) error {
-	prompt, err := a.prompt(prompt)
+func (a *app) run(cmd *cobra.Command, o *orderFlags, args []string) error {
+	prompt, err := a.prompt(args)
 	if err != nil {
 		return err
 	}
@@ -44,6 +47,7 @@ func (a *app) run(cmd *cobra.Command, o *orderFlags, prompt string) error {
 	}
 	defer done()
 	show := a.newShower(o.verbose)
+	show.file = o.file
 	show.plain, show.poor, show.free = order.Way == consumer.Plain, c.Wallet == nil, order.MaxCost == 0
 	got, err := c.Do(cmd.Context(), order, show.step)
 	return show.end(got, err)
@@ -96,9 +100,22 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 			config.Wallet = payer
 		}
 	}
+	if path := a.settings.text("run.key"); path != "" {
+		signer, done, err := a.signer(ctx, path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("run.key: %w", err)
+		}
+		open = append(open, closing(done))
+		config.Signer = signer
+	}
 	c, err := consumer.New(config)
 	return c, closeAll, err
 }
+
+// closing is a Closer of a function.
+type closing func()
+
+func (c closing) Close() error { c(); return nil }
 
 // openLedger opens the customer's ledger.
 func (a *app) openLedger() (*ledger.Ledger, error) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,9 +17,10 @@ import (
 type shower struct {
 	*app
 	verbose  bool
-	plain    bool // plain NIP-90 knows no receipts
-	poor     bool // there is no wallet
-	free     bool // nothing is to be paid
+	file     string // where the result goes; "" is stdout
+	plain    bool   // plain NIP-90 knows no receipts
+	poor     bool   // there is no wallet
+	free     bool   // nothing is to be paid
 	streamed strings.Builder
 	waiting  *waiting
 	broken   bool // the stream's last line was ended, for a line of the conversation
@@ -45,7 +47,7 @@ func (w *shower) step(s consumer.Step) {
 	if s.Delta != "" {
 		w.streamed.WriteString(s.Delta)
 		switch {
-		case !w.json:
+		case !w.json && w.file == "":
 			fmt.Fprint(w.Out, s.Delta)
 		case w.verbose:
 			w.object(w.Out, map[string]any{"job": s.Job, "delta": s.Delta})
@@ -90,6 +92,11 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		}
 		return err
 	}
+	if w.file != "" {
+		if err := w.write(d); err != nil {
+			return err
+		}
+	}
 	if w.json {
 		out := map[string]any{
 			"job": d.Job, "node": d.Node, "model": d.Model, "content": d.Text, "usage": map[string]int64{"in": d.Usage.In, "out": d.Usage.Out},
@@ -105,6 +112,8 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		return nil
 	}
 	switch {
+	case w.file != "":
+		fmt.Fprintln(w.Out, w.file)
 	case w.streamed.Len() == 0:
 		fmt.Fprintln(w.Out, d.Text)
 	case !strings.HasPrefix(d.Text, w.streamed.String()):
@@ -120,6 +129,22 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		line += " · no receipt yet"
 	}
 	fmt.Fprintln(w.Err, line)
+	return nil
+}
+
+// write writes the result into a file: the file that it holds, or its text.
+func (w *shower) write(d *consumer.Delivery) error {
+	body := []byte(d.Text)
+	if events.IsDataURL(d.Text) {
+		_, held, err := events.ParseDataURL(d.Text)
+		if err != nil {
+			return withHint(fmt.Errorf("the result holds no file: %w", err), "infernet job watch %s", cutKey(string(d.Job)))
+		}
+		body = held
+	}
+	if err := os.WriteFile(w.file, body, 0o666); err != nil {
+		return withHint(fmt.Errorf("the result is paid, but not written: %w", err), "infernet job watch -o FILE %s", cutKey(string(d.Job)))
+	}
 	return nil
 }
 

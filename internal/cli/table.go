@@ -16,6 +16,7 @@ var table = []setting{
 	{"data_dir", "", "text", "folder for keys, ledgers and events"},
 	{"relays", "ws://127.0.0.1:3000", "list", "relays where jobs are bought and sold"},
 	{"wallet", "", "file", "wallet to pay from: file:/path of a file that holds its address"},
+	{"password_file", "", "text", "file that holds the password of encrypted keys; asked for at the terminal if unset"},
 	{"log.level", "warn", "text", "debug, info, warn or error"},
 	{"log.json", "false", "yesno", "log one JSON object a line"},
 	{"relay.listen", "127.0.0.1:3000", "text", "address the relay listens on"},
@@ -43,11 +44,13 @@ var table = []setting{
 	{"provide.price.in", "20000", "number", "msat for 1000 units in"},
 	{"provide.price.out", "60000", "number", "msat for 1000 units out"},
 	{"provide.price.ms", "0", "number", "msat for 1000 milliseconds of work"},
+	{"run.key", "", "text", "key file to buy with, always the same; a fresh key for each job if unset"},
 	{"run.model", "", "text", "model to ask for"},
 	{"run.max_cost", "100", "number", "most satoshi that one job may cost"},
 	{"run.way", "auction", "text", "auction, direct or plain"},
 	{"run.pay", "", "list", "ways to pay, preferred first: prepaid, hold, sealed; or free"},
 	{"run.window", "1s", "duration", "how long an auction collects offers"},
+	{"run.hedge", "0s", "duration", "after how long a silent node is hedged by a second one; only the first of the two is paid. Never if 0"},
 	{"run.deadline", "5m", "duration", "how long a job may take"},
 }
 

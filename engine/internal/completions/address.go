@@ -3,6 +3,7 @@ package completions
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -12,34 +13,43 @@ import (
 	"infernet/events"
 )
 
-// ParseURL reads the address of a running server, name+http://host:port/v1 (without a path, /v1 is meant), and the options
-// key_file, kinds and slots in its query. scheme is what follows the +; example stands in the hint of an error.
-func ParseURL(u *url.URL, scheme, example string) (Config, Options, error) {
+// Form is how the address of a running server is written: name+http://host:port/path?options.
+type Form struct {
+	Example string                              // stands in the hint of an error
+	Path    string                              // where the API is, if the address does not say
+	Own     map[string]func(value string) error // options beside key_file, kinds and slots
+}
+
+// Parse reads an address. scheme is what follows the +: http or https.
+func (f Form) Parse(u *url.URL, scheme string) (Config, Options, error) {
 	shown := u.Redacted()
 	if (scheme != "http" && scheme != "https") || u.Host == "" {
-		return Config{}, Options{}, fmt.Errorf("engine %s: no address of a server; hint: %s", shown, example)
+		return Config{}, Options{}, fmt.Errorf("engine %s: no address of a server; hint: %s", shown, f.Example)
 	}
 	if u.User != nil {
 		return Config{}, Options{}, fmt.Errorf("engine %s: a key in the address would show in logs; hint: put it into a file and add ?key_file=/path/of/the/file", shown)
 	}
 	base := &url.URL{Scheme: scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}
 	if base.Path == "" {
-		base.Path = "/v1"
+		base.Path = f.Path
 	}
 	config, opts := Config{Base: base}, Options{}
 	for name, values := range u.Query() {
 		value, err := values[0], error(nil)
-		switch name {
-		case "key_file":
+		switch own := f.Own[name]; {
+		case own != nil:
+			err = own(value)
+		case name == "key_file":
 			config.Key, err = readKey(value)
-		case "kinds":
+		case name == "kinds":
 			opts.Kinds, err = ParseKinds(value)
-		case "slots":
+		case name == "slots":
 			if opts.Slots, err = strconv.Atoi(value); err == nil && opts.Slots < 1 {
 				err = errors.New("at least 1")
 			}
 		default:
-			err = errors.New("no such option; there are key_file, kinds, slots")
+			known := append([]string{"key_file", "kinds", "slots"}, slices.Sorted(maps.Keys(f.Own))...)
+			err = fmt.Errorf("no such option; there are %s", strings.Join(known, ", "))
 		}
 		if err != nil {
 			return Config{}, Options{}, fmt.Errorf("engine %s: option %s: %w", shown, name, err)
@@ -69,8 +79,8 @@ func ParseKinds(list string) ([]int, error) {
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("%q is no number of a job kind", word)
-		case !slices.Contains([]int{events.KindText, events.KindSummary, events.KindTranslation, events.KindEmbeddings}, n):
-			return nil, fmt.Errorf("%d is not served; there are 5050, 5001, 5002, 5800", n)
+		case events.Kinds[n].Number != n:
+			return nil, fmt.Errorf("%d is no kind of job; there are %v", n, slices.Sorted(maps.Keys(events.Kinds)))
 		}
 		kinds = append(kinds, n)
 	}

@@ -2,7 +2,6 @@ package completions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -22,54 +21,52 @@ const (
 
 // catalog is the list of a server's models, asked for now and then.
 type catalog struct {
-	client *Client
-	kinds  []int // serve these instead of what the names say; nil for the names
-	slots  int   // 0: ask llama-server, else 1
+	wire Wire
+	opts Options
 
 	asking sync.Mutex // one question at a time
 
 	mu      sync.Mutex
-	entries []entry
+	entries []Entry
 	at      time.Time
-	embeds  map[string]bool // what a llama-server said about vectors, by server id
 }
 
-// entry is one model under the id that customers use and the one that the server uses.
-type entry struct {
+// Entry is one model under the id that customers use and the one that the server uses.
+type Entry struct {
 	engine.Model
-	server string
+	Server string
 }
 
 // find gives a model by id, from the list at hand if it is in there.
-func (c *catalog) find(ctx context.Context, id string) (entry, error) {
+func (c *catalog) find(ctx context.Context, id string, kind int) (Entry, error) {
 	id = strings.ToLower(id)
 	c.mu.Lock()
-	e, ok := pick(c.entries, id)
+	e, ok := pick(c.entries, id, kind)
 	c.mu.Unlock()
 	if ok {
 		return e, nil
 	}
 	list, err := c.list(ctx)
 	if err != nil {
-		return entry{}, err
+		return Entry{}, err
 	}
-	if e, ok := pick(list, id); ok {
+	if e, ok := pick(list, id, kind); ok {
 		return e, nil
 	}
-	return entry{}, Unknown(id, plain(list))
+	return Entry{}, Unknown(id, plain(list))
 }
 
-// pick finds an id; the empty id is any model that serves text, as a job that names none wants.
-func pick(list []entry, id string) (entry, bool) {
+// pick finds an id; the empty id is any model that serves the kind, as a job that names none wants.
+func pick(list []Entry, id string, kind int) (Entry, bool) {
 	for _, e := range list {
-		if e.ID == id || (id == "" && slices.Contains(e.Kinds, events.KindText)) {
+		if e.ID == id || (id == "" && slices.Contains(e.Kinds, kind)) {
 			return e, true
 		}
 	}
-	return entry{}, false
+	return Entry{}, false
 }
 
-func plain(list []entry) []engine.Model {
+func plain(list []Entry) []engine.Model {
 	out := make([]engine.Model, len(list))
 	for i, e := range list {
 		out[i] = e.Model
@@ -78,7 +75,7 @@ func plain(list []entry) []engine.Model {
 }
 
 // list gives the models: the list at hand while it is young, or while the server is slow; else a new one.
-func (c *catalog) list(ctx context.Context) ([]entry, error) {
+func (c *catalog) list(ctx context.Context) ([]Entry, error) {
 	c.asking.Lock()
 	defer c.asking.Unlock()
 	c.mu.Lock()
@@ -91,9 +88,9 @@ func (c *catalog) list(ctx context.Context) ([]entry, error) {
 	if old != nil {
 		wait = listWait
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("%w: %s gave no list of models in %s", engine.ErrUnavailable, c.client.name, wait))
+	limited, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("%w: %s gave no list of models in %s", engine.ErrUnavailable, c.wire, wait))
 	defer cancel()
-	list, err := c.ask(limited)
+	list, err := c.wire.List(limited, c.opts)
 	if err != nil {
 		if ctx.Err() == nil && limited.Err() != nil && old != nil {
 			return old, nil // slow is not gone
@@ -106,74 +103,8 @@ func (c *catalog) list(ctx context.Context) ([]entry, error) {
 	return list, nil
 }
 
-// ask reads /models, and what a llama-server adds to it.
-func (c *catalog) ask(ctx context.Context) ([]entry, error) {
-	var got struct {
-		Data []struct {
-			ID    string `json:"id"`
-			Owner string `json:"owned_by"`
-			Len   int    `json:"max_model_len"`  // vLLM, SGLang
-			Ctx   int    `json:"context_length"` // LM Studio and routers
-			Meta  struct {
-				Ctx int `json:"n_ctx"`
-			} `json:"meta"` // llama-server
-		} `json:"data"`
-	}
-	if err := c.client.call(ctx, c.client.base+"/models", nil, &got); err != nil {
-		var invalid *engine.InvalidError
-		if errors.As(err, &invalid) || errors.Is(err, engine.ErrUnknownModel) {
-			err = fmt.Errorf("%w: %w", engine.ErrUnavailable, err) // no request of a customer's is at fault here
-		}
-		return nil, fmt.Errorf("list models: %w", err)
-	}
-	list := []entry{}
-	for _, m := range got.Data {
-		e := entry{Model: engine.Model{ID: name(m.ID), Context: max(m.Len, m.Ctx, m.Meta.Ctx), Slots: c.slots}, server: m.ID}
-		if m.Owner == "llamacpp" {
-			if props, err := c.client.Props(ctx); err == nil {
-				e.Context = props.Context
-				if e.Slots == 0 {
-					e.Slots = props.Slots
-				}
-			}
-		}
-		e.Slots = max(e.Slots, 1)
-		if e.Kinds = c.kinds; e.Kinds == nil {
-			e.Kinds = KindsOf(e.ID)
-			if m.Owner == "llamacpp" && !slices.Contains(e.Kinds, events.KindEmbeddings) && c.gives(ctx, m.ID) {
-				e.Kinds = append(e.Kinds, events.KindEmbeddings)
-			}
-		}
-		if len(e.Kinds) > 0 && !slices.ContainsFunc(list, func(o entry) bool { return o.ID == e.ID }) {
-			list = append(list, e)
-		}
-	}
-	return list, nil
-}
-
-// gives tries once whether a llama-server makes vectors: only one started for it does, and its list does not say.
-func (c *catalog) gives(ctx context.Context, id string) bool {
-	c.mu.Lock()
-	can, known := c.embeds[id]
-	c.mu.Unlock()
-	if known {
-		return can
-	}
-	_, _, err := c.client.Embed(ctx, id, []string{"a"}, 0)
-	if ctx.Err() != nil {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.embeds == nil {
-		c.embeds = map[string]bool{}
-	}
-	c.embeds[id] = err == nil
-	return err == nil
-}
-
-// name is a server's id as customers use it: lower case, and a file's name without its folder and ending.
-func name(id string) string {
+// Name is a server's id as customers use it: lower case, and a file's name without its folder and ending.
+func Name(id string) string {
 	id = strings.ToLower(id)
 	if base, ok := strings.CutSuffix(id, ".gguf"); ok {
 		id = path.Base(strings.ReplaceAll(base, `\`, "/"))
@@ -189,7 +120,15 @@ func KindsOf(id string) []int {
 	switch {
 	case has("embed", "minilm", "bge-", "gte-", "e5-"):
 		return []int{events.KindEmbeddings}
-	case has("whisper", "tts", "dall-e", "image", "moderation", "rerank", "transcribe", "realtime", "audio", "sora", "stable-diffusion", "flux"):
+	case has("moderation", "rerank", "realtime", "sora"):
+		return nil
+	case has("whisper", "transcribe", "parakeet"):
+		return []int{events.KindTranscription}
+	case has("tts", "piper", "kokoro"):
+		return []int{events.KindSpeech}
+	case has("dall-e", "image", "stable-diffusion", "sdxl", "flux", "painter"):
+		return []int{events.KindImage}
+	case has("audio"):
 		return nil
 	}
 	return []int{events.KindText, events.KindSummary, events.KindTranslation}

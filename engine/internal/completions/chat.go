@@ -60,7 +60,7 @@ type chunk struct {
 // stream that breaks off before the server said that it is finished is engine.ErrUnavailable.
 func (c *Client) Chat(ctx context.Context, chat *Chat, emit func(text string) error) (Answer, error) {
 	chat.Stream, chat.StreamOptions = true, &streamOptions{IncludeUsage: true}
-	resp, err := c.send(ctx, c.base+"/chat/completions", chat)
+	resp, err := c.Send(ctx, c.base+"/chat/completions", chat)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -73,7 +73,7 @@ func (c *Client) Chat(ctx context.Context, chat *Chat, emit func(text string) er
 			if a.Finish != "" && ctx.Err() == nil {
 				return a, nil // some servers never say [DONE]
 			}
-			return a, c.lost(ctx, "stream broke off at", err)
+			return a, c.Lost(ctx, "stream broke off at", err)
 		}
 		if string(data) == "[DONE]" {
 			return a, nil

@@ -17,6 +17,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -36,7 +37,12 @@ type Client struct {
 	key    string
 	http   *http.Client
 	dialer *http.Transport
+
+	asked  sync.Mutex
+	embeds map[string]bool // what a llama-server said about vectors, by server id
 }
+
+var _ Wire = (*Client)(nil)
 
 // maxAnswer bounds a whole answer that is read at once (embeddings of many inputs are the largest), in bytes.
 const maxAnswer = 64 << 20
@@ -72,38 +78,56 @@ func NewClient(c Config) *Client {
 // Close drops idle connections.
 func (c *Client) Close() { c.dialer.CloseIdleConnections() }
 
-// call sends in as JSON (nil: a GET) to an address and reads the answer into out.
-func (c *Client) call(ctx context.Context, address string, in, out any) error {
-	resp, err := c.send(ctx, address, in)
+// String is how errors name the server.
+func (c *Client) String() string { return c.name }
+
+// Call sends in as JSON (nil: a GET) to an address and reads the answer into out.
+func (c *Client) Call(ctx context.Context, address string, in, out any) error {
+	var data []byte
+	if in != nil {
+		var err error
+		if data, err = json.Marshal(in); err != nil {
+			return fmt.Errorf("write request: %w", err)
+		}
+	}
+	return c.answer(ctx, address, "application/json", data, out)
+}
+
+// answer sends data of a type (nil: a GET) and reads the answer, which is JSON, into out.
+func (c *Client) answer(ctx context.Context, address, mime string, data []byte, out any) error {
+	resp, err := c.post(ctx, address, mime, data)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return c.lost(ctx, "read the answer of", err)
+		return c.Lost(ctx, "read the answer of", err)
 	}
-	if len(data) > maxAnswer {
+	if len(body) > maxAnswer {
 		return fmt.Errorf("%s answered more than %d bytes", c.name, maxAnswer)
 	}
-	if err := json.Unmarshal(data, out); err != nil {
+	if err := json.Unmarshal(body, out); err != nil {
 		return fmt.Errorf("%s answered no JSON to %s: %w", c.name, address, err)
 	}
 	return nil
 }
 
-// send starts a request. The error is mapped to the engine's; otherwise the status is 200 and the body is the caller's.
-func (c *Client) send(ctx context.Context, address string, in any) (*http.Response, error) {
-	var data []byte
-	if in != nil {
-		var err error
-		if data, err = json.Marshal(in); err != nil {
-			return nil, fmt.Errorf("write request: %w", err)
-		}
-	}
-	resp, err := c.try(ctx, address, data)
+// Send starts a request with in as JSON. The error is mapped to the engine's; otherwise the status is 200 and the body is
+// the caller's.
+func (c *Client) Send(ctx context.Context, address string, in any) (*http.Response, error) {
+	data, err := json.Marshal(in)
 	if err != nil {
-		return nil, c.lost(ctx, "reach", err)
+		return nil, fmt.Errorf("write request: %w", err)
+	}
+	return c.post(ctx, address, "application/json", data)
+}
+
+// post is Send for data of any type (nil: a GET).
+func (c *Client) post(ctx context.Context, address, mime string, data []byte) (*http.Response, error) {
+	resp, err := c.try(ctx, address, mime, data)
+	if err != nil {
+		return nil, c.Lost(ctx, "reach", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
@@ -115,11 +139,11 @@ func (c *Client) send(ctx context.Context, address string, in any) (*http.Respon
 
 // try sends a request, again if its connection was an old one that the server had hung up: llama-server does so after every
 // stream without a word, and a POST on such a connection is not repeated by net/http.
-func (c *Client) try(ctx context.Context, address string, data []byte) (*http.Response, error) {
+func (c *Client) try(ctx context.Context, address, mime string, data []byte) (*http.Response, error) {
 	for {
 		reused := false
 		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
-		resp, err := c.once(traced, address, data)
+		resp, err := c.once(traced, address, mime, data)
 		if err == nil || !reused || ctx.Err() != nil || !(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
 			return resp, err
 		}
@@ -129,7 +153,7 @@ func (c *Client) try(ctx context.Context, address string, data []byte) (*http.Re
 }
 
 // once sends data (nil: a GET).
-func (c *Client) once(ctx context.Context, address string, data []byte) (*http.Response, error) {
+func (c *Client) once(ctx context.Context, address, mime string, data []byte) (*http.Response, error) {
 	method, body := http.MethodGet, io.Reader(nil)
 	if data != nil {
 		method, body = http.MethodPost, bytes.NewReader(data)
@@ -139,7 +163,7 @@ func (c *Client) once(ctx context.Context, address string, data []byte) (*http.R
 		return nil, fmt.Errorf("request %s: %w", address, err)
 	}
 	if data != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", mime)
 	}
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)

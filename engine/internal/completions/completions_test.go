@@ -64,11 +64,11 @@ func TestUnknownNamesThoseNear(t *testing.T) {
 
 func TestNamesAndKinds(t *testing.T) {
 	for id, want := range map[string]string{"/models/Qwen3-8B-Q4_K_M.gguf": "qwen3-8b-q4_k_m", `C:\m\A.gguf`: "a", "meta-llama/Llama-3": "meta-llama/llama-3", "qwen3:8b": "qwen3:8b"} {
-		if got := name(id); got != want {
-			t.Errorf("name(%s) is %s, want %s", id, got, want)
+		if got := Name(id); got != want {
+			t.Errorf("Name(%s) is %s, want %s", id, got, want)
 		}
 	}
-	for id, want := range map[string]int{"qwen3:8b": 3, "nomic-embed-text": 1, "all-minilm": 1, "whisper-1": 0, "tts-1-hd": 0} {
+	for id, want := range map[string]int{"qwen3:8b": 3, "nomic-embed-text": 1, "all-minilm": 1, "whisper-1": 1, "tts-1-hd": 1, "dall-e-3": 1, "omni-moderation-latest": 0, "gpt-4o-audio-preview": 0} {
 		if got := KindsOf(id); len(got) != want {
 			t.Errorf("KindsOf(%s) is %v", id, got)
 		}

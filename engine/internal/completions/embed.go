@@ -26,7 +26,7 @@ func (c *Client) Embed(ctx context.Context, model string, texts []string, dimens
 			PromptTokens int64 `json:"prompt_tokens"`
 		} `json:"usage"`
 	}
-	if err := c.call(ctx, c.base+"/embeddings", ask, &got); err != nil {
+	if err := c.Call(ctx, c.base+"/embeddings", ask, &got); err != nil {
 		return nil, 0, err
 	}
 	vectors = make([]json.RawMessage, len(texts))

@@ -33,8 +33,8 @@ func (f *failure) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(f))
 }
 
-// lost maps a broken connection: the caller's end comes first, all else is the server's absence.
-func (c *Client) lost(ctx context.Context, doing string, err error) error {
+// Lost maps a broken connection: the caller's end comes first, all else is the server's absence.
+func (c *Client) Lost(ctx context.Context, doing string, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -67,6 +67,11 @@ func (c *Client) refused(status int, body []byte) error {
 
 // The parameter that a message names: llama-server writes Field 'x', vLLM loc body x, others quote it.
 var named = regexp.MustCompile("(?i)(?:field|parameter|param|argument)s?:? ['\"`]([a-z_]{2,32})['\"`]")
+
+// Failed is the engine's error for what a server said in the middle of a stream.
+func (c *Client) Failed(message string) error {
+	return c.failed(http.StatusInternalServerError, failure{Message: message})
+}
 
 // failed maps an error object, of a status or in the middle of a stream, to the engine's errors.
 func (c *Client) failed(status int, f failure) error {

@@ -31,6 +31,9 @@ func (s *Server) estimate(ctx context.Context, job engine.Job) (events.Usage, er
 	if err != nil {
 		return events.Usage{}, err
 	}
+	if isMedia(job.Kind) {
+		return amount(job)
+	}
 	in, exact, err := s.count(ctx, job)
 	if err != nil {
 		return events.Usage{}, err
@@ -56,8 +59,8 @@ func (s *Server) count(ctx context.Context, job engine.Job) (n int64, exact bool
 			return 0, false, err
 		}
 		// several inputs are several contexts: their sum says nothing about any of them
-		if s.opts.Exact && len(texts) == 1 {
-			n, err := s.client.CountText(ctx, texts[0])
+		if by := s.counter(); by != nil && len(texts) == 1 {
+			n, err := by.CountText(ctx, texts[0])
 			return n, err == nil, err
 		}
 		return aboutTexts(texts), false, nil
@@ -66,14 +69,23 @@ func (s *Server) count(ctx context.Context, job engine.Job) (n int64, exact bool
 	if err != nil {
 		return 0, false, err
 	}
-	if s.opts.Exact {
-		n, err := s.client.Count(ctx, chat.Messages)
+	if by := s.counter(); by != nil {
+		n, err := by.Count(ctx, chat.Messages)
 		if err == nil || errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, errNoEndpoint) {
 			return n, err == nil, err
 		}
 		// an old llama-server without these endpoints, or a template that takes no such turns: Run will say
 	}
 	return about(chat.Messages), false, nil
+}
+
+// counter is the wire as one that counts; nil if the server has no tokenizer to ask.
+func (s *Server) counter() counter {
+	by, _ := s.wire.(counter)
+	if !s.opts.Exact {
+		return nil
+	}
+	return by
 }
 
 // about estimates the tokens of a conversation.
@@ -100,10 +112,13 @@ func Check(job engine.Job) error {
 	if !ok {
 		return &engine.InvalidError{Param: "kind", Reason: fmt.Sprintf("%d is no kind of job", job.Kind)}
 	}
-	// an engine's inputs are all fetched: each counts as text here
-	request := &events.Request{Params: job.Params, Inputs: make([]events.Input, len(job.Inputs))}
-	for i := range request.Inputs {
+	// an engine's inputs are all fetched: each is text or a file here
+	request := &events.Request{Params: job.Params, Output: job.Output, Inputs: make([]events.Input, len(job.Inputs))}
+	for i, in := range job.Inputs {
 		request.Inputs[i].Type = "text"
+		if in.File != nil {
+			request.Inputs[i].Type = "url" // every kind takes files
+		}
 	}
 	err := kind.Check(request)
 	var bad *events.ParamError

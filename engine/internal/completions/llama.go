@@ -16,14 +16,14 @@ func (c *Client) Props(ctx context.Context) (Props, error) {
 			Context int `json:"n_ctx"`
 		} `json:"default_generation_settings"`
 	}
-	err := c.call(ctx, c.root+"/props", nil, &got)
+	err := c.Call(ctx, c.root+"/props", nil, &got)
 	return Props{Slots: got.Slots, Context: got.Settings.Context}, err
 }
 
 // Health asks llama-server whether it is ready. Any error means not yet.
 func (c *Client) Health(ctx context.Context) error {
 	var got struct{}
-	return c.call(ctx, c.root+"/health", nil, &got)
+	return c.Call(ctx, c.root+"/health", nil, &got)
 }
 
 // Count gives the exact number of tokens that llama-server will read for a conversation: its template, then its tokenizer.
@@ -34,7 +34,7 @@ func (c *Client) Count(ctx context.Context, messages []Message) (int64, error) {
 	ask := struct {
 		Messages []Message `json:"messages"`
 	}{messages}
-	if err := c.call(ctx, c.root+"/apply-template", ask, &page); err != nil {
+	if err := c.Call(ctx, c.root+"/apply-template", ask, &page); err != nil {
 		return 0, err
 	}
 	return c.CountText(ctx, page.Prompt)
@@ -50,6 +50,6 @@ func (c *Client) CountText(ctx context.Context, text string) (int64, error) {
 	var got struct {
 		Tokens []int `json:"tokens"`
 	}
-	err := c.call(ctx, c.root+"/tokenize", ask, &got)
+	err := c.Call(ctx, c.root+"/tokenize", ask, &got)
 	return int64(len(got.Tokens)), err
 }

@@ -21,12 +21,32 @@ var (
 type Options struct {
 	Kinds []int // job kinds that every model serves; nil: by the models' names
 	Slots int   // jobs at once; 0: what a llama-server says, else 1
-	Exact bool  // the server is a llama-server: Estimate counts with its tokenizer
+	Exact bool  // the server is a llama-server: Estimate counts with its tokenizer. The Wire is a Client
 }
 
-// Server is an OpenAI-compatible server as an engine.
+// Wire is what a Server needs of the way its server is spoken to. Client is one; engine/ollama has another.
+type Wire interface {
+	// List asks for the models, as customers name them.
+	List(ctx context.Context, o Options) ([]Entry, error)
+	// Chat streams a conversation's next turn; Chat.Model is an Entry's Server.
+	Chat(ctx context.Context, chat *Chat, emit func(text string) error) (Answer, error)
+	// Embed gives one vector for each text, in their order.
+	Embed(ctx context.Context, model string, texts []string, dimensions int64) (vectors []json.RawMessage, tokens int64, err error)
+	// String is how errors name the server.
+	String() string
+	// Close drops the connections.
+	Close()
+}
+
+// counter is a Wire that counts tokens as its server will.
+type counter interface {
+	Count(ctx context.Context, messages []Message) (int64, error)
+	CountText(ctx context.Context, text string) (int64, error)
+}
+
+// Server is a server of language models as an engine.
 type Server struct {
-	client *Client
+	wire   Wire
 	models *catalog
 	opts   Options
 
@@ -36,12 +56,9 @@ type Server struct {
 	running sync.WaitGroup
 }
 
-// NewServer makes an engine of a client. The client is the engine's from then on.
-func NewServer(c *Client, o Options) *Server {
-	return &Server{
-		client: c, opts: o, end: make(chan struct{}),
-		models: &catalog{client: c, kinds: o.Kinds, slots: o.Slots},
-	}
+// NewServer makes an engine of a wire. The wire is the engine's from then on.
+func NewServer(w Wire, o Options) *Server {
+	return &Server{wire: w, opts: o, end: make(chan struct{}), models: &catalog{wire: w, opts: o}}
 }
 
 // Models lists what the server has now; a list of the last few seconds is good enough.
@@ -78,14 +95,17 @@ func (s *Server) run(ctx context.Context, job engine.Job, emit func(engine.Part)
 	if err != nil {
 		return nil, err
 	}
-	if job.Kind == events.KindEmbeddings {
+	switch {
+	case job.Kind == events.KindEmbeddings:
 		return s.embed(ctx, model, job)
+	case isMedia(job.Kind):
+		return s.perform(ctx, model, job, emit)
 	}
 	chat, err := Prompt(job)
 	if err != nil {
 		return nil, err
 	}
-	chat.Model = model.server
+	chat.Model = model.Server
 	guess := about(chat.Messages)
 	if _, asked := job.Params.Lookup("max_tokens"); !asked && model.Context > 0 {
 		// our own default must not be what overflows the context; if the prompt alone does, the server says so
@@ -94,7 +114,7 @@ func (s *Server) run(ctx context.Context, job engine.Job, emit func(engine.Part)
 		}
 	}
 	var text strings.Builder
-	answer, err := s.client.Chat(ctx, chat, func(delta string) error {
+	answer, err := s.wire.Chat(ctx, chat, func(delta string) error {
 		text.WriteString(delta)
 		return emit(engine.Delta{Text: delta})
 	})
@@ -112,7 +132,7 @@ func (s *Server) run(ctx context.Context, job engine.Job, emit func(engine.Part)
 	return &engine.Output{Text: text.String(), Usage: usage}, nil
 }
 
-func (s *Server) embed(ctx context.Context, model entry, job engine.Job) (*engine.Output, error) {
+func (s *Server) embed(ctx context.Context, model Entry, job engine.Job) (*engine.Output, error) {
 	texts, err := Texts(job)
 	if err != nil {
 		return nil, err
@@ -121,7 +141,7 @@ func (s *Server) embed(ctx context.Context, model entry, job engine.Job) (*engin
 		return nil, &engine.InvalidError{Param: "i", Reason: "embeddings need an input"}
 	}
 	dimensions, _ := job.Params.Int("dimensions")
-	vectors, tokens, err := s.client.Embed(ctx, model.server, texts, dimensions)
+	vectors, tokens, err := s.wire.Embed(ctx, model.Server, texts, dimensions)
 	if err != nil {
 		return nil, err
 	}
@@ -136,16 +156,16 @@ func (s *Server) embed(ctx context.Context, model entry, job engine.Job) (*engin
 }
 
 // admit checks a job against its kind's table and finds its model.
-func (s *Server) admit(ctx context.Context, job engine.Job) (entry, error) {
+func (s *Server) admit(ctx context.Context, job engine.Job) (Entry, error) {
 	if err := Check(job); err != nil {
-		return entry{}, err
+		return Entry{}, err
 	}
-	model, err := s.models.find(ctx, job.Model)
+	model, err := s.models.find(ctx, job.Model, job.Kind)
 	if err != nil {
-		return entry{}, err
+		return Entry{}, err
 	}
 	if !slices.Contains(model.Kinds, job.Kind) {
-		return entry{}, &engine.InvalidError{Param: "model", Reason: fmt.Sprintf("%s does not serve %s (kind %d)", model.ID, events.Kinds[job.Kind].Name, job.Kind)}
+		return Entry{}, &engine.InvalidError{Param: "model", Reason: fmt.Sprintf("%s does not serve %s (kind %d)", model.ID, events.Kinds[job.Kind].Name, job.Kind)}
 	}
 	return model, nil
 }
@@ -159,7 +179,7 @@ func (s *Server) Close() error {
 	}
 	s.mu.Unlock()
 	s.running.Wait()
-	s.client.Close()
+	s.wire.Close()
 	return nil
 }
 

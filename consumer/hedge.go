@@ -1,0 +1,184 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"infernet/events"
+)
+
+// A slow job is hedged by a second one: the same order to another node, tagged `retry`. Only one of the two is ever paid,
+// or taken where nothing is paid: the ledger gives the right to it once, also over a crash. The other is cancelled.
+
+// errLost says that the other job of a pair was first.
+var errLost = errors.New("another node was first")
+
+// race is the pair that a job belongs to; "" if it runs alone.
+func (j *job) race() events.ID {
+	switch {
+	case j.order.Race != "":
+		return j.order.Race
+	case j.order.Hedge > 0:
+		return j.req.ID
+	}
+	return ""
+}
+
+// win takes the pair's only right to be paid or accepted. errLost if the other job has it.
+func (j *job) win() error {
+	race := j.race()
+	if race == "" {
+		return nil
+	}
+	ours, err := j.c.Ledger.Use(race, j.req.ID)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if !ours {
+		return errLost
+	}
+	return nil
+}
+
+// ending is how one job of a pair ended.
+type ending struct {
+	done  *Delivery
+	err   error
+	hedge bool
+}
+
+// hedged buys one job, and a second one if the first gives nothing for a while.
+func (c *Consumer) hedged(ctx context.Context, o Order, watch func(Step)) (*Delivery, error) {
+	w := &hearing{watch: watch, awarded: make(chan struct{}), heard: make(chan struct{})}
+	first, err := c.submit(ctx, o, w.first)
+	if err != nil {
+		return nil, err
+	}
+	ended := make(chan ending, 2)
+	start := func(j *job, hedge bool) (stop context.CancelFunc) {
+		ctx, stop := context.WithCancel(ctx)
+		go func() {
+			done, err := c.finish(ctx, j)
+			ended <- ending{done, err, hedge}
+		}()
+		return stop
+	}
+	if first.node != "" {
+		w.chose(first.node)
+	}
+	stops := []context.CancelFunc{start(first, false)}
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	late := time.NewTimer(o.Hedge)
+	late.Stop()
+	awarded, heard := w.awarded, w.heard
+	var failed error
+	for running := 1; running > 0; {
+		select {
+		case <-awarded: // from here on the node has its time
+			awarded = nil
+			late.Reset(o.Hedge)
+		case <-heard: // it works where everybody can see it
+			heard = nil
+			late.Stop()
+		case <-late.C:
+			second, err := c.second(ctx, first, w)
+			if err != nil {
+				c.Log.Warn("cannot hedge", "job", first.req.ID, "err", err)
+				continue
+			}
+			stops = append(stops, start(second, true))
+			running++
+		case e := <-ended:
+			running--
+			late.Stop()
+			if e.err == nil {
+				for _, stop := range stops {
+					stop()
+				}
+				for ; running > 0; running-- {
+					<-ended // it says that it is cancelled first
+				}
+				return e.done, nil
+			}
+			if failed == nil || errors.Is(failed, errLost) {
+				failed = e.err
+			}
+		}
+	}
+	return nil, failed
+}
+
+// second submits the other job of a pair, to any node but the first's.
+func (c *Consumer) second(ctx context.Context, first *job, w *hearing) (*job, error) {
+	o := first.order
+	o.Hedge, o.Race, o.Retry = 0, first.req.ID, first.req.ID
+	o.Avoid = append(slices.Clone(o.Avoid), w.node())
+	if o.Node != "" && slices.Contains(o.Avoid, o.Node) {
+		return nil, errors.New("the order names one node")
+	}
+	w.tell(Step{Job: first.req.ID, Note: "node " + short(w.node()) + " is slow, asking another"})
+	return c.submit(ctx, o, w.tell)
+}
+
+// hearing passes on what two jobs say, one step at a time, and notes how far the first is.
+type hearing struct {
+	watch func(Step)
+
+	mu             sync.Mutex
+	by             events.PubKey
+	awarded, heard chan struct{}
+}
+
+func (w *hearing) tell(s Step) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.watch != nil {
+		w.watch(s)
+	}
+}
+
+func (w *hearing) first(s Step) {
+	switch m := s.Message.(type) {
+	case *events.Award:
+		w.chose(m.Node)
+	case *events.Chunk:
+		w.mu.Lock()
+		if !over(w.heard) {
+			close(w.heard)
+		}
+		w.mu.Unlock()
+	}
+	w.tell(s)
+}
+
+// chose notes which node the first job is at.
+func (w *hearing) chose(node events.PubKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.by = node; !over(w.awarded) {
+		close(w.awarded)
+	}
+}
+
+func (w *hearing) node() events.PubKey {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.by
+}
+
+func over(done chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}

@@ -110,7 +110,7 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	if j.hold() {
 		j.unlocked(ctx, takenIn)
 	}
-	if !j.committed { // nothing is paid: the result itself is what is taken
+	if !j.committed || j.hold() { // nothing was paid yet: the result itself is what is taken
 		if err := j.win(); err != nil {
 			return nil, err
 		}

@@ -190,7 +190,7 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 	if why != nil {
 		end = why.Error()
 		if j.committed && !j.settledBadly(why) {
-			if j.locked() && ctx.Err() != nil { // so that the node lets the money go
+			if j.locked() && (ctx.Err() != nil || errors.Is(why, errLost)) { // so that the node lets the money go
 				if err := j.cancel(ctx); err != nil {
 					c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
 				}

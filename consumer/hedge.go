@@ -11,8 +11,9 @@ import (
 	"infernet/events"
 )
 
-// A slow job is hedged by a second one: the same order to another node, tagged `retry`. Only one of the two is ever paid,
-// or taken where nothing is paid: the ledger gives the right to it once, also over a crash. The other is cancelled.
+// A slow job is hedged by a second one: the same order to another node, tagged `retry`. Only one of the two is paid, or
+// taken where nothing is paid: the ledger gives the right to it once, also over a crash. The other is cancelled. Under hold
+// the money of both is locked, and the cancelled node lets it go; one that delivers in the same moment may have taken it.
 
 // errLost says that the other job of a pair was first.
 var errLost = errors.New("another node was first")
@@ -46,9 +47,8 @@ func (j *job) win() error {
 
 // ending is how one job of a pair ended.
 type ending struct {
-	done  *Delivery
-	err   error
-	hedge bool
+	done *Delivery
+	err  error
 }
 
 // hedged buys one job, and a second one if the first gives nothing for a while.
@@ -59,18 +59,18 @@ func (c *Consumer) hedged(ctx context.Context, o Order, watch func(Step)) (*Deli
 		return nil, err
 	}
 	ended := make(chan ending, 2)
-	start := func(j *job, hedge bool) (stop context.CancelFunc) {
+	start := func(j *job) (stop context.CancelFunc) {
 		ctx, stop := context.WithCancel(ctx)
 		go func() {
 			done, err := c.finish(ctx, j)
-			ended <- ending{done, err, hedge}
+			ended <- ending{done, err}
 		}()
 		return stop
 	}
 	if first.node != "" {
 		w.chose(first.node)
 	}
-	stops := []context.CancelFunc{start(first, false)}
+	stops, ids := []context.CancelFunc{start(first)}, []events.ID{first.req.ID}
 	defer func() {
 		for _, stop := range stops {
 			stop()
@@ -94,7 +94,7 @@ func (c *Consumer) hedged(ctx context.Context, o Order, watch func(Step)) (*Deli
 				c.Log.Warn("cannot hedge", "job", first.req.ID, "err", err)
 				continue
 			}
-			stops = append(stops, start(second, true))
+			stops, ids = append(stops, start(second)), append(ids, second.req.ID)
 			running++
 		case e := <-ended:
 			running--
@@ -106,6 +106,11 @@ func (c *Consumer) hedged(ctx context.Context, o Order, watch func(Step)) (*Deli
 				for ; running > 0; running-- {
 					<-ended // it says that it is cancelled first
 				}
+				for _, id := range ids {
+					if id != e.done.Job {
+						c.release(ctx, id)
+					}
+				}
 				return e.done, nil
 			}
 			if failed == nil || errors.Is(failed, errLost) {
@@ -114,6 +119,20 @@ func (c *Consumer) hedged(ctx context.Context, o Order, watch func(Step)) (*Deli
 		}
 	}
 	return nil, failed
+}
+
+// releaseIn is how long a cancelled node has to let locked money go before the ledger's next look has to see to it.
+const releaseIn = 5 * time.Second
+
+// release waits until the locked money of a job that lost is back.
+func (c *Consumer) release(ctx context.Context, id events.ID) {
+	if held, err := c.Ledger.Commitment(id); err != nil || held == nil || held.Settled {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseIn)
+	defer cancel()
+	_, err := c.Resume(ctx, id, nil)
+	c.Log.Info("the money of the other node", "job", id, "end", err)
 }
 
 // second submits the other job of a pair, to any node but the first's.

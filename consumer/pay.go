@@ -110,8 +110,10 @@ func (j *job) send(ctx context.Context, raw string, said, limit events.Msat) err
 	if err != nil {
 		return err
 	}
-	if err := j.win(); err != nil {
-		return err
+	if !j.hold() { // what is only locked comes back
+		if err := j.win(); err != nil {
+			return err
+		}
 	}
 	if err := j.commit(invoice, raw); err != nil {
 		return err

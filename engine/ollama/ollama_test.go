@@ -126,12 +126,12 @@ func TestRequestCarriesTheParameters(t *testing.T) {
 	e := serve(t, "?ctx=2048&keep_alive=30m", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got = r.URL.Path + " " + string(body)
-		say(`{"message":{"content":"","thinking":"hm"}}`, `{"message":{"content":"ok"}}`, `{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":9,"eval_count":4}`)(w, r)
+		say(`{"message":{"content":"","thinking":"hm"}}`, `{"message":{"content":"ok"}}`, `{"message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":9,"eval_count":2}`)(w, r)
 	})
 	job := enginetest.Text("qwen3:8b", "and now?", "system", "be brief", "temperature", "0.5", "top_k", "40", "top_p", "0.9", "frequency_penalty", "1", "presence_penalty", "-1", "seed", "7", "max_tokens", "99")
 	job.Params = append(job.Params, events.Param{Name: "stop", Values: []string{"END"}})
 	out, err := e.Run(t.Context(), job, none)
-	if err != nil || out.Text != "ok" || out.Usage.In != 9 || out.Usage.Out != 4 {
+	if err != nil || out.Text != "ok" || out.Usage.In != 9 || out.Usage.Out != 2 {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	want := `/api/chat {"model":"Qwen3:8b","messages":[{"role":"system","content":"be brief"},{"role":"user","content":"and now?"}],"options":{"num_ctx":2048,"num_predict":99,` +

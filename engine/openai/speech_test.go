@@ -40,6 +40,9 @@ func TestWhatOneSaysTheOtherHears(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if mime == "audio/flac" || mime == "audio/mpeg" {
+				return // the same samples; hearing takes a second of every core
+			}
 			heard, err := e.Run(t.Context(), enginetest.Hearing(t, enginetest.Hears, said.Files[0], ""), func(engine.Part) error { return nil })
 			if err != nil {
 				t.Fatal(err)

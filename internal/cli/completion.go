@@ -76,7 +76,7 @@ func (a *app) complete(cmd *cobra.Command, flags *globalFlags) {
 	byFlag := map[string]suggestions{
 		"model": list(a.knownModels), "node": list(a.knownNodes), "kind": words(kinds...),
 		"way":       words(consumer.Auction, consumer.Direct, consumer.Plain),
-		"pay":       words(events.PayPrepaid, events.PaySealed, events.PayFree),
+		"pay":       words(events.PayPrepaid, events.PayHold, events.PaySealed, events.PayFree),
 		"log-level": words("debug", "info", "warn", "error"),
 	}
 	jobs := list(a.knownJobs)

@@ -50,7 +50,7 @@ var table = []setting{
 	{"run.way", "auction", "text", "auction, direct or plain"},
 	{"run.pay", "", "list", "ways to pay, preferred first: prepaid, hold, sealed; or free"},
 	{"run.window", "1s", "duration", "how long an auction collects offers"},
-	{"run.hedge", "0s", "duration", "after how long a silent node is hedged by a second one; only the first of the two is paid. Never if 0"},
+	{"run.hedge", "0s", "duration", "after how long a silent node is hedged by a second one; only the first of the two is paid, what is locked for the other comes back. Never if 0"},
 	{"run.deadline", "5m", "duration", "how long a job may take"},
 }
 

@@ -18,7 +18,7 @@ import (
 // TestASlowNodeIsHedged buys from the cheapest node, which is slow: the same job goes to another, tagged retry, and only
 // that one is paid. The slow node hears that it is not wanted any more.
 func TestASlowNodeIsHedged(t *testing.T) {
-	for _, pay := range []string{events.PaySealed, events.PayFree} {
+	for _, pay := range []string{events.PaySealed, events.PayFree, events.PayHold} {
 		for _, way := range []string{consumer.Auction, consumer.Direct} {
 			t.Run(pay+" "+way, func(t *testing.T) {
 				n := Start(t)

@@ -21,7 +21,6 @@ const (
 	pongIn     = 10 * time.Second
 	backOffMin = 100 * time.Millisecond
 	backOffMax = 15 * time.Second
-	lookBack   = 60 * time.Second
 )
 
 // maxFrame is the largest message read: an event of 60,000 bytes with all its quotes escaped, and the envelope.
@@ -140,13 +139,18 @@ func (c *conn) ask() {
 }
 
 func (c *conn) down(err error) {
+	c.p.mu.Lock()
 	c.mu.Lock()
 	if c.ws != nil {
 		c.since = time.Now()
 	}
 	c.ws, c.control, c.err = nil, nil, err
 	gone := c.out.down()
+	for _, sub := range c.p.subs {
+		sub.lost(c, nothing)
+	}
 	c.mu.Unlock()
+	c.p.mu.Unlock()
 	c.tell(gone)
 }
 
@@ -250,7 +254,7 @@ func (c *conn) read(ctx context.Context, ws *websocket.Conn) error {
 // hear takes one message of the relay.
 func (c *conn) hear(body string) {
 	c.mu.Lock()
-	c.heard = time.Now()
+	c.heard = c.p.now()
 	c.mu.Unlock()
 	switch m := nostr.ParseMessage(body).(type) {
 	case *nostr.EventEnvelope:
@@ -263,10 +267,11 @@ func (c *conn) hear(body string) {
 		c.p.eose(string(*m), c)
 	case *nostr.ClosedEnvelope:
 		if strings.HasPrefix(m.Reason, "auth-required:") && c.authenticate() {
-			return // asked again once the relay knows who we are
+			c.p.closed(m.SubscriptionID, c, nothing) // asked again once the relay knows who we are
+			return
 		}
 		c.p.log.Warn("the relay closed a subscription", "relay", c.url, "why", m.Reason)
-		c.p.eose(m.SubscriptionID, c)
+		c.p.closed(m.SubscriptionID, c, refused)
 	case *nostr.AuthEnvelope:
 		if m.Challenge != nil {
 			c.mu.Lock()

@@ -1,8 +1,9 @@
 // Package pool is one identity's connection to many relays.
 //
 // It promises that published means stored: Publish returns nil only after a relay said OK. Subscriptions outlive
-// connections: after a reconnect they are made again from shortly before the loss, and what comes twice is passed on
-// once. Every event that comes out has been verified. Begin with New, Publish and Subscribe.
+// connections: after a reconnect they are made again from shortly before the loss, page after page where a relay gives
+// only so much at once, and what comes twice is passed on once. Every event that comes out has been verified. Begin with
+// New, Publish and Subscribe.
 package pool
 
 import (
@@ -28,6 +29,7 @@ type Pool struct {
 	conns  []*conn
 	known  *recent // ids of events whose signature was checked
 	now    func() time.Time
+	eoseIn time.Duration
 
 	ctx    context.Context // ends everything
 	cancel context.CancelCauseFunc
@@ -52,7 +54,7 @@ var ErrClosed = errors.New("the pool is closed")
 
 // New connects to relays in the background, and again whenever a connection is lost, until ctx ends or Close.
 func New(ctx context.Context, relays []string, opts ...Option) *Pool {
-	p := &Pool{log: slog.New(slog.DiscardHandler), known: newRecent(20_000), now: time.Now, subs: map[string]*Subscription{}}
+	p := &Pool{log: slog.New(slog.DiscardHandler), known: newRecent(20_000), now: time.Now, eoseIn: eoseIn, subs: map[string]*Subscription{}}
 	for _, opt := range opts {
 		opt(p)
 	}

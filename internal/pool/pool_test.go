@@ -35,6 +35,7 @@ type testRelay struct {
 	dir    string
 	listen string
 	url    string
+	change func(*relay.Config)
 	stop   func()
 }
 
@@ -48,7 +49,11 @@ func newRelay(t *testing.T) *testRelay {
 func (r *testRelay) start() {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	up, err := relay.Open(ctx, relay.Config{Dir: r.dir, Listen: r.listen})
+	config := relay.Config{Dir: r.dir, Listen: r.listen}
+	if r.change != nil {
+		r.change(&config)
+	}
+	up, err := relay.Open(ctx, config)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -63,15 +63,67 @@ func (s *Subscription) lost(c *conn, why answer) {
 	s.settle()
 }
 
-// settle ends the wait once every relay has answered. The caller holds s.mu.
+// settle looks whether the wait is over. The caller holds s.mu.
 func (s *Subscription) settle() {
+	said, open, away := s.count()
+	switch {
+	case open+away == 0:
+		s.enough()
+	case open > 0 || said == 0:
+		s.haltGrace()
+	case s.grace == nil && !s.closed:
+		s.grace = time.AfterFunc(grace, s.graceOver)
+	}
+}
+
+// count tells how many relays have answered, how many are connected and have not, and how many are neither.
+func (s *Subscription) count() (have, open, away int) {
 	for _, at := range s.at {
-		if at.answer == nothing {
-			return
+		switch {
+		case at.answer == said:
+			have++
+		case at.answer == refused:
+		case at.there:
+			open++
+		default:
+			away++
 		}
 	}
-	s.enough()
+	return have, open, away
+}
+
+func (s *Subscription) graceOver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if have, open, _ := s.count(); have > 0 && open == 0 {
+		s.enough()
+	}
+}
+
+func (s *Subscription) haltGrace() {
+	if s.grace != nil {
+		s.grace.Stop()
+		s.grace = nil
+	}
+}
+
+func (s *Subscription) stopGrace() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.haltGrace()
 }
 
 // enough ends the wait for what is stored.
 func (s *Subscription) enough() { s.over.Do(func() { close(s.eose) }) }
+
+// Silent are the relays that have not sent what they had stored: they are away, slow, or have refused.
+func (s *Subscription) Silent() (urls []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.p.conns {
+		if s.at[c].answer != said {
+			urls = append(urls, c.url)
+		}
+	}
+	return urls
+}

@@ -19,7 +19,8 @@ const maxWaiting = 65_536
 type Subscription struct {
 	// Events are verified and come once, however many relays have them. Closed when the subscription's context ends.
 	Events <-chan *nostr.Event
-	// EOSE is closed once every relay has sent what it had stored, or has not within 5 s.
+	// EOSE is closed once every relay that is connected has sent what it had stored, 300 ms later if others are not
+	// connected, and after 5 s at the latest. Silent says which have not.
 	EOSE <-chan struct{}
 
 	p       *Pool
@@ -36,6 +37,7 @@ type Subscription struct {
 	wake    chan struct{}
 	at      map[*conn]*progress
 	pages   int
+	grace   *time.Timer // runs while nothing but relays that are not connected is missing
 }
 
 // Subscribe asks every relay for events, stored and to come, until ctx ends.
@@ -69,25 +71,6 @@ func (p *Pool) Subscribe(ctx context.Context, filters ...nostr.Filter) *Subscrip
 	s.mu.Unlock()
 	p.wait.Go(func() { s.pump(ctx) })
 	return s
-}
-
-// Query collects what is stored, until every relay has sent it or ctx ends.
-func (p *Pool) Query(ctx context.Context, filters ...nostr.Filter) ([]*nostr.Event, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	s := p.Subscribe(ctx, filters...)
-	var found []*nostr.Event
-	for {
-		select {
-		case ev, ok := <-s.Events:
-			if !ok {
-				return found, context.Cause(ctx)
-			}
-			found = append(found, ev)
-		case <-s.EOSE:
-			return append(found, s.rest()...), nil
-		}
-	}
 }
 
 // rest takes what was delivered before EOSE and not read yet.
@@ -166,6 +149,7 @@ func (s *Subscription) push(ev *nostr.Event) {
 func (s *Subscription) pump(ctx context.Context) {
 	timer := time.AfterFunc(s.p.eoseIn, s.enough)
 	defer timer.Stop()
+	defer s.stopGrace()
 	for {
 		select {
 		case <-ctx.Done():

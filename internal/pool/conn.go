@@ -21,35 +21,35 @@ const (
 	pongIn     = 10 * time.Second
 	backOffMin = 100 * time.Millisecond
 	backOffMax = 15 * time.Second
-	lookBack   = 60 * time.Second
 )
 
 // maxFrame is the largest message read: an event of 60,000 bytes with all its quotes escaped, and the envelope.
 const maxFrame = 512 << 10
 
-// queueSize is how many messages wait for a slow relay before its connection is given up.
-const queueSize = 4096
+// maxControl is how many messages that are no events (REQ, CLOSE, AUTH) wait for a slow relay before its connection is
+// given up. Events wait in the outbox.
+const maxControl = 4096
 
 // conn is one relay: a connection while there is one, and what to say again after the next.
 type conn struct {
-	p   *Pool
-	url string
+	p    *Pool
+	url  string
+	wake chan struct{} // there is something to write
 
 	mu        sync.Mutex
-	ws        *websocket.Conn
-	out       chan []byte // nil while not connected
+	ws        *websocket.Conn // nil while not connected
+	control   [][]byte        // written before events
+	out       *outbox
 	since     time.Time
 	heard     time.Time // when the relay last said something
 	err       error
-	order     []string // ids of pending, in the order of Send
-	pending   map[string]*publication
 	challenge string
 	auth      string // id of the AUTH event under way
 	authed    bool
 }
 
 func newConn(p *Pool, url string) *conn {
-	return &conn{p: p, url: url, since: time.Now(), pending: map[string]*publication{}}
+	return &conn{p: p, url: url, wake: make(chan struct{}, 1), since: time.Now(), out: newOutbox()}
 }
 
 func (c *conn) status() RelayStatus {
@@ -78,13 +78,14 @@ func (c *conn) run(ctx context.Context) {
 		}
 		wait = min(wait*2, backOffMax)
 	}
+	why := fmt.Errorf("publish: no relay said OK: %w", context.Cause(ctx))
 	c.mu.Lock()
-	pending := c.pending
-	c.pending, c.order = map[string]*publication{}, nil
+	gone := c.out.end(why)
 	c.mu.Unlock()
-	for _, pub := range pending {
-		pub.end(fmt.Errorf("publish: no relay said OK: %w", context.Cause(ctx)))
+	for _, g := range gone {
+		g.pub.end(why) // the other relays will say the same
 	}
+	c.tell(gone)
 }
 
 // session is one connection, from the dial to its end.
@@ -99,13 +100,12 @@ func (c *conn) session(ctx context.Context) error {
 	ws.SetReadLimit(maxFrame)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	out := make(chan []byte, queueSize)
 	var workers sync.WaitGroup
-	workers.Go(func() { end(c.write(ctx, ws, out)) })
+	workers.Go(func() { end(c.write(ctx, ws)) })
 	workers.Go(func() { end(c.ping(ctx, ws)) })
 	defer workers.Wait()
 	defer end(nil)
-	c.up(ws, out)
+	c.up(ws)
 	err = c.read(ctx, ws)
 	if why := context.Cause(ctx); why != nil {
 		err = why
@@ -118,94 +118,107 @@ func (c *conn) session(ctx context.Context) error {
 }
 
 // up makes the connection known and says again what was not answered.
-func (c *conn) up(ws *websocket.Conn, out chan []byte) {
+func (c *conn) up(ws *websocket.Conn) {
 	c.p.mu.Lock() // so that no subscription comes between
-	defer c.p.mu.Unlock()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ws, c.out, c.since, c.err = ws, out, time.Now(), nil
+	c.ws, c.since, c.err, c.control = ws, time.Now(), nil, nil
 	c.challenge, c.auth, c.authed = "", "", false
-	for _, sub := range c.p.subs {
-		c.enqueue(sub.request(c))
-	}
-	c.resend()
+	c.ask()
+	gone := c.out.up(c.p.now())
+	c.mu.Unlock()
+	c.p.mu.Unlock()
+	c.stir()
+	c.tell(gone)
 }
 
-// resend says again every event that the relay has not answered.
-func (c *conn) resend() {
-	for _, id := range c.order {
-		if pub := c.pending[id]; pub != nil {
-			c.enqueue(pub.body)
-		}
+// ask asks for everything that the pool has subscribed to. The caller holds c.p.mu and c.mu.
+func (c *conn) ask() {
+	for _, sub := range c.p.subs {
+		c.control = append(c.control, sub.request(c))
 	}
 }
 
 func (c *conn) down(err error) {
+	c.p.mu.Lock()
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.ws != nil {
 		c.since = time.Now()
 	}
-	c.ws, c.out, c.err = nil, nil, err
+	c.ws, c.control, c.err = nil, nil, err
+	gone := c.out.down()
+	for _, sub := range c.p.subs {
+		sub.lost(c, nothing)
+	}
+	c.mu.Unlock()
+	c.p.mu.Unlock()
+	c.tell(gone)
 }
 
-// enqueue hands a message to the writer. A relay that takes nothing is given up. The caller holds c.mu.
+// enqueue hands the writer a message that is no event. A relay that takes nothing is given up. The caller holds c.mu.
 func (c *conn) enqueue(body []byte) {
-	if c.out == nil {
+	if c.ws == nil {
 		return
 	}
-	select {
-	case c.out <- body:
-	default:
-		c.out = nil
+	if len(c.control) >= maxControl {
 		go c.ws.CloseNow()
+		return
 	}
+	c.control = append(c.control, body)
+	c.stir()
 }
 
 func (c *conn) publish(pub *publication) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.pending[pub.ev.ID] == nil {
-		c.order = append(c.order, pub.ev.ID)
-	}
-	c.pending[pub.ev.ID] = pub
-	c.enqueue(pub.body)
+	gone := c.out.put(pub, c.ws != nil, c.p.now())
+	c.mu.Unlock()
+	c.stir()
+	c.tell(gone)
 }
 
-// forget stops sending an event again.
-func (c *conn) forget(id string) {
+func (c *conn) settled(pub *publication) {
+	c.mu.Lock()
+	gone := c.out.settled(pub, c.ws != nil)
+	c.mu.Unlock()
+	c.tell(gone)
+}
+
+// stir wakes the writer.
+func (c *conn) stir() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next is what to write.
+func (c *conn) next() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.drop(id)
+	if len(c.control) > 0 {
+		body := c.control[0]
+		c.control = c.control[1:]
+		return body
+	}
+	return c.out.next()
 }
 
-func (c *conn) drop(id string) *publication {
-	pub := c.pending[id]
-	if pub == nil {
-		return nil
-	}
-	delete(c.pending, id)
-	for i, have := range c.order {
-		if have == id {
-			c.order = append(c.order[:i], c.order[i+1:]...)
-			break
-		}
-	}
-	return pub
-}
-
-func (c *conn) write(ctx context.Context, ws *websocket.Conn, out <-chan []byte) error {
+// write writes what there is, as fast as the relay takes it.
+func (c *conn) write(ctx context.Context, ws *websocket.Conn) error {
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case body := <-out:
-			bounded, cancel := context.WithTimeout(ctx, writeIn)
-			err := ws.Write(bounded, websocket.MessageText, body)
-			cancel()
-			if err != nil {
-				return fmt.Errorf("write: %w", err)
+		body := c.next()
+		if body == nil {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-c.wake:
 			}
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, writeIn)
+		err := ws.Write(bounded, websocket.MessageText, body)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("write: %w", err)
 		}
 	}
 }
@@ -241,7 +254,7 @@ func (c *conn) read(ctx context.Context, ws *websocket.Conn) error {
 // hear takes one message of the relay.
 func (c *conn) hear(body string) {
 	c.mu.Lock()
-	c.heard = time.Now()
+	c.heard = c.p.now()
 	c.mu.Unlock()
 	switch m := nostr.ParseMessage(body).(type) {
 	case *nostr.EventEnvelope:
@@ -254,10 +267,11 @@ func (c *conn) hear(body string) {
 		c.p.eose(string(*m), c)
 	case *nostr.ClosedEnvelope:
 		if strings.HasPrefix(m.Reason, "auth-required:") && c.authenticate() {
-			return // asked again once the relay knows who we are
+			c.p.closed(m.SubscriptionID, c, nothing) // asked again once the relay knows who we are
+			return
 		}
 		c.p.log.Warn("the relay closed a subscription", "relay", c.url, "why", m.Reason)
-		c.p.eose(m.SubscriptionID, c)
+		c.p.closed(m.SubscriptionID, c, refused)
 	case *nostr.AuthEnvelope:
 		if m.Challenge != nil {
 			c.mu.Lock()
@@ -278,19 +292,29 @@ func (c *conn) ok(m *nostr.OKEnvelope) {
 		return
 	}
 	if !m.OK && strings.HasPrefix(m.Reason, "auth-required:") && c.authenticate() {
+		c.mu.Lock()
+		if l := c.out.byID[m.EventID]; l != nil {
+			l.refused = true
+		}
+		c.mu.Unlock()
 		return
+	}
+	var answer error
+	if !m.OK && !strings.HasPrefix(m.Reason, "duplicate:") {
+		answer = &RefusedError{c.url, m.Reason}
 	}
 	c.mu.Lock()
-	pub := c.drop(m.EventID)
+	var gone []parting
+	if l := c.out.byID[m.EventID]; l != nil {
+		gone = c.out.take(l, answer)
+	}
 	c.mu.Unlock()
-	if pub == nil {
-		return
+	c.tell(gone)
+	for _, g := range gone {
+		if answer == nil && nostr.IsEphemeralKind(g.pub.ev.Kind) {
+			c.p.settled(g.pub) // no other connection is to keep it
+		}
 	}
-	if m.OK || strings.HasPrefix(m.Reason, "duplicate:") {
-		pub.answer(nil)
-		return
-	}
-	pub.answer(&RefusedError{c.url, m.Reason})
 }
 
 // authenticate tells the relay who we are (NIP-42). It says whether an answer is worth waiting for.
@@ -330,8 +354,7 @@ func (c *conn) authDone(m *nostr.OKEnvelope) {
 	if !m.OK {
 		c.err = errors.New("authentication refused: " + m.Reason)
 	}
-	for _, sub := range c.p.subs {
-		c.enqueue(sub.request(c))
-	}
-	c.resend()
+	c.ask()
+	c.out.known()
+	c.stir()
 }

@@ -1,8 +1,9 @@
 // Package pool is one identity's connection to many relays.
 //
 // It promises that published means stored: Publish returns nil only after a relay said OK. Subscriptions outlive
-// connections: after a reconnect they are made again from shortly before the loss, and what comes twice is passed on
-// once. Every event that comes out has been verified. Begin with New, Publish and Subscribe.
+// connections: after a reconnect they are made again from shortly before the loss, page after page where a relay gives
+// only so much at once, and what comes twice is passed on once. Every event that comes out has been verified. Begin with
+// New, Publish and Subscribe.
 package pool
 
 import (
@@ -14,8 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/nbd-wtf/go-nostr"
 
 	"infernet/events"
 )
@@ -29,6 +28,8 @@ type Pool struct {
 	signer events.Signer
 	conns  []*conn
 	known  *recent // ids of events whose signature was checked
+	now    func() time.Time
+	eoseIn time.Duration
 
 	ctx    context.Context // ends everything
 	cancel context.CancelCauseFunc
@@ -53,7 +54,7 @@ var ErrClosed = errors.New("the pool is closed")
 
 // New connects to relays in the background, and again whenever a connection is lost, until ctx ends or Close.
 func New(ctx context.Context, relays []string, opts ...Option) *Pool {
-	p := &Pool{log: slog.New(slog.DiscardHandler), known: newRecent(20_000), subs: map[string]*Subscription{}}
+	p := &Pool{log: slog.New(slog.DiscardHandler), known: newRecent(20_000), now: time.Now, eoseIn: eoseIn, subs: map[string]*Subscription{}}
 	for _, opt := range opts {
 		opt(p)
 	}
@@ -125,94 +126,4 @@ func (e *RefusedError) Prefix() string {
 		return ""
 	}
 	return prefix
-}
-
-// publication is an event on its way to every relay.
-type publication struct {
-	ev   *nostr.Event
-	body []byte
-	done chan error
-
-	mu      sync.Mutex
-	over    bool
-	waiting int
-	refused []error
-	stop    func() bool
-}
-
-// Send hands an event to every relay, in the order of the calls. The channel gets one value: nil as soon as one relay
-// has said OK, the joined refusals once all have said no, or why ctx or the pool ended. While ctx lasts, an event that
-// was not answered is sent again after each reconnect.
-func (p *Pool) Send(ctx context.Context, ev *nostr.Event) <-chan error {
-	body, err := nostr.EventEnvelope{Event: *ev}.MarshalJSON()
-	pub := &publication{ev: ev, body: body, done: make(chan error, 1), waiting: len(p.conns)}
-	switch {
-	case err != nil:
-		pub.end(err)
-	case len(p.conns) == 0:
-		pub.end(errors.New("there is no relay to publish to"))
-	case p.ctx.Err() != nil:
-		pub.end(context.Cause(p.ctx))
-	default:
-		for _, c := range p.conns {
-			c.publish(pub)
-		}
-		stop := context.AfterFunc(ctx, func() {
-			pub.end(fmt.Errorf("publish: no relay said OK: %w", context.Cause(ctx)))
-			for _, c := range p.conns {
-				c.forget(ev.ID)
-			}
-		})
-		pub.mu.Lock()
-		if pub.stop = stop; pub.over {
-			stop()
-		}
-		pub.mu.Unlock()
-	}
-	return pub.done
-}
-
-// answer counts one relay's answer.
-func (pub *publication) answer(err error) {
-	if err == nil {
-		pub.end(nil)
-		return
-	}
-	pub.mu.Lock()
-	pub.refused = append(pub.refused, err)
-	pub.waiting--
-	last, all := pub.waiting <= 0, errors.Join(pub.refused...)
-	pub.mu.Unlock()
-	if last {
-		pub.end(all)
-	}
-}
-
-func (pub *publication) end(err error) {
-	pub.mu.Lock()
-	defer pub.mu.Unlock()
-	if pub.over {
-		return
-	}
-	pub.over = true
-	pub.done <- err
-	if pub.stop != nil {
-		pub.stop()
-	}
-}
-
-// Publish hands an event to every relay and waits until one has said OK. A relay that is away is waited for while ctx
-// lasts. Errors: *RefusedError joined, or ctx's.
-func (p *Pool) Publish(ctx context.Context, ev *nostr.Event) error { return <-p.Send(ctx, ev) }
-
-// Say signs a message and publishes it.
-func (p *Pool) Say(ctx context.Context, m events.Message) (*nostr.Event, error) {
-	if p.signer == nil {
-		return nil, errors.New("the pool has no signer")
-	}
-	ev, err := events.Sign(ctx, m, p.signer)
-	if err != nil {
-		return nil, err
-	}
-	return ev, p.Publish(ctx, ev)
 }

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"sync"
 	"time"
@@ -12,9 +11,6 @@ import (
 	"infernet/events"
 )
 
-// eoseIn is how long a relay may take to say what it has stored, before it is not waited for any more.
-const eoseIn = 5 * time.Second
-
 // maxWaiting is how many events wait for a reader. A reader that falls further behind loses the newest ones: they are
 // not remembered as seen, so that a reconnect brings the stored ones again.
 const maxWaiting = 65_536
@@ -23,7 +19,8 @@ const maxWaiting = 65_536
 type Subscription struct {
 	// Events are verified and come once, however many relays have them. Closed when the subscription's context ends.
 	Events <-chan *nostr.Event
-	// EOSE is closed once every relay has sent what it had stored, or has not within 5 s.
+	// EOSE is closed once every relay that is connected has sent what it had stored, 300 ms later if others are not
+	// connected, and after 5 s at the latest. Silent says which have not.
 	EOSE <-chan struct{}
 
 	p       *Pool
@@ -32,24 +29,30 @@ type Subscription struct {
 	seen    *recent
 	events  chan *nostr.Event
 	eose    chan struct{}
+	over    sync.Once // eose is closed
 
 	mu      sync.Mutex
 	closed  bool
 	waiting []*nostr.Event
 	wake    chan struct{}
-	stored  map[*conn]bool // relays that have said EOSE once
-	pending map[*conn]bool // relays whose EOSE is awaited
+	at      map[*conn]*progress
+	pages   int
+	grace   *time.Timer // runs while nothing but relays that are not connected is missing
 }
 
 // Subscribe asks every relay for events, stored and to come, until ctx ends.
+//
+// What was missed while a relay was away is asked for from 6 minutes before the loss. Not to be had are: events whose
+// created_at is further back than that (their author's clock is more than 5 minutes behind, or they were held back), of
+// one second more events than the relay gives at once, ephemeral ones, and what is more than 64,000 events back.
 func (p *Pool) Subscribe(ctx context.Context, filters ...nostr.Filter) *Subscription {
 	s := &Subscription{
-		p: p, filters: filters, seen: newRecent(10_000), events: make(chan *nostr.Event, 64), eose: make(chan struct{}),
-		wake: make(chan struct{}, 1), stored: map[*conn]bool{}, pending: map[*conn]bool{},
+		p: p, filters: filters, seen: newRecent(50_000), events: make(chan *nostr.Event, 64), eose: make(chan struct{}),
+		wake: make(chan struct{}, 1), at: map[*conn]*progress{},
 	}
 	s.Events, s.EOSE = s.events, s.eose
 	for _, c := range p.conns {
-		s.pending[c] = true
+		s.at[c] = &progress{}
 	}
 	p.mu.Lock()
 	p.next++
@@ -57,31 +60,17 @@ func (p *Pool) Subscribe(ctx context.Context, filters ...nostr.Filter) *Subscrip
 	p.subs[s.id] = s
 	for _, c := range p.conns {
 		c.mu.Lock()
-		c.enqueue(s.request(c))
+		if c.ws != nil {
+			c.enqueue(s.request(c))
+		}
 		c.mu.Unlock()
 	}
 	p.mu.Unlock()
+	s.mu.Lock()
+	s.settle()
+	s.mu.Unlock()
 	p.wait.Go(func() { s.pump(ctx) })
 	return s
-}
-
-// Query collects what is stored, until every relay has sent it or ctx ends.
-func (p *Pool) Query(ctx context.Context, filters ...nostr.Filter) ([]*nostr.Event, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	s := p.Subscribe(ctx, filters...)
-	var found []*nostr.Event
-	for {
-		select {
-		case ev, ok := <-s.Events:
-			if !ok {
-				return found, context.Cause(ctx)
-			}
-			found = append(found, ev)
-		case <-s.EOSE:
-			return append(found, s.rest()...), nil
-		}
-	}
 }
 
 // rest takes what was delivered before EOSE and not read yet.
@@ -108,39 +97,19 @@ func (s *Subscription) rest() (found []*nostr.Event) {
 	}
 }
 
-// request is the REQ for one relay. After a reconnect it asks from shortly before the relay was last heard.
-func (s *Subscription) request(c *conn) []byte {
-	s.mu.Lock()
-	again := s.stored[c]
-	s.mu.Unlock()
-	parts := []any{"REQ", s.id}
-	for _, f := range s.filters {
-		if again {
-			since := nostr.Timestamp(c.heard.Add(-lookBack).Unix())
-			if f.Since == nil || *f.Since < since {
-				f.Since = &since
-			}
-			f.Limit = 0
-		}
-		parts = append(parts, f)
-	}
-	body, err := json.Marshal(parts)
-	if err != nil {
-		s.p.log.Error("cannot write a filter", "err", err)
-	}
-	return body
-}
-
 // deliver passes an event on to its subscription, once, if its signature holds.
 func (p *Pool) deliver(id string, ev *nostr.Event, c *conn) {
 	p.mu.Lock()
-	s := p.subs[id]
+	s := p.subs[base(id)]
 	p.mu.Unlock()
-	if s == nil || s.seen.has(ev.ID) {
+	if s == nil {
 		return
 	}
 	if !s.filters.Match(ev) {
 		p.log.Warn("the relay sent what was not asked for", "relay", c.url, "id", ev.ID)
+		return
+	}
+	if s.counts(id, ev, c); s.seen.has(ev.ID) {
 		return
 	}
 	if p.known.has(ev.ID) && ev.CheckID() {
@@ -178,15 +147,9 @@ func (s *Subscription) push(ev *nostr.Event) {
 
 // pump feeds a slow reader, and ends the subscription with its context.
 func (s *Subscription) pump(ctx context.Context) {
-	timer := time.AfterFunc(eoseIn, func() {
-		for _, c := range s.p.conns {
-			s.noStored(c, false)
-		}
-	})
+	timer := time.AfterFunc(s.p.eoseIn, s.enough)
 	defer timer.Stop()
-	if len(s.p.conns) == 0 {
-		s.noStored(nil, false)
-	}
+	defer s.stopGrace()
 	for {
 		select {
 		case <-ctx.Done():
@@ -234,45 +197,18 @@ func (s *Subscription) end() {
 	s.p.mu.Lock()
 	delete(s.p.subs, s.id)
 	s.p.mu.Unlock()
-	body, err := json.Marshal([]string{"CLOSE", s.id})
-	if err == nil {
-		for _, c := range s.p.conns {
-			c.mu.Lock()
-			c.enqueue(body)
-			c.mu.Unlock()
-		}
-	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.waiting, s.closed = nil, true
 	close(s.events)
-}
-
-func (p *Pool) eose(id string, c *conn) {
-	p.mu.Lock()
-	s := p.subs[id]
-	p.mu.Unlock()
-	if s != nil {
-		s.noStored(c, true)
-	}
-}
-
-// noStored notes that a relay has nothing stored left to send, or is not waited for any more.
-func (s *Subscription) noStored(c *conn, said bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if said {
-		s.stored[c] = true
-	}
-	if len(s.pending) == 0 && c != nil {
-		return
-	}
-	delete(s.pending, c)
-	if len(s.pending) == 0 {
-		select {
-		case <-s.eose:
-		default:
-			close(s.eose)
+	s.mu.Unlock()
+	for _, c := range s.p.conns {
+		c.mu.Lock()
+		c.enqueue(closing(s.id))
+		s.mu.Lock()
+		if p := s.at[c].page; p != nil && p.id != "" {
+			c.enqueue(closing(p.id))
 		}
+		s.mu.Unlock()
+		c.mu.Unlock()
 	}
 }

@@ -16,10 +16,17 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X infernet/internal/cli.version=$(VERSION)
 MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
-.PHONY: build demo test long bench lint vectors docs engine model peers pebble race nocgo clean ollama speech
+PREFIX  ?= $(HOME)/.local
+
+.PHONY: build install demo test long bench lint vectors docs engine model peers pebble race nocgo clean ollama speech
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
+
+## install: puts the program into $(PREFIX)/bin
+install: build
+	install -d $(PREFIX)/bin
+	install bin/infernet $(PREFIX)/bin/infernet
 
 ## demo: one paid, streamed job of a real model, and the same prompt with sealed delivery; leaves nothing running
 demo:

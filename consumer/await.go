@@ -6,7 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/nbd-wtf/go-nostr"
 
 	"infernet/events"
 	"infernet/wallet"
@@ -29,7 +32,7 @@ func (j *job) await(ctx context.Context) error {
 				if j.back != nil {
 					return fmt.Errorf("pay node %s: %w", short(j.node), j.back)
 				}
-				return &VanishedError{Node: j.node, State: at.State, Paid: j.paid, Held: j.locked()}
+				return j.vanished(at.State)
 			}
 		}
 		until := j.silentAt(at)
@@ -41,6 +44,32 @@ func (j *job) await(ctx context.Context) error {
 		}
 	}
 }
+
+// vanished says why nothing more is waited for: the customer's own cancellation, perhaps said by another process, the
+// deadline, or the node's silence.
+func (j *job) vanished(state events.State) error {
+	if j.cancelled() {
+		return &CancelledError{j.req.ID, j.node, j.paid, j.locked()}
+	}
+	e := &VanishedError{Job: j.req.ID, Node: j.node, State: state, Paid: j.paid, Held: j.locked()}
+	if !j.c.Now().Before(j.req.Deadline.Time()) {
+		if e.Life = j.order.Life; e.Life == 0 {
+			e.Life = defaultLife
+		}
+	}
+	return e
+}
+
+// cancelled says whether the customer has cancelled the job.
+func (j *job) cancelled() bool {
+	kept, err := j.c.Ledger.Events(j.req.ID)
+	return err == nil && slices.ContainsFunc(kept, func(ev *nostr.Event) bool {
+		return ev.Kind == events.KindCancel && ev.PubKey == string(j.req.Author)
+	})
+}
+
+// overIn is how long a result is looked for of a job that was taken up again after its cancellation.
+const overIn = 2 * time.Second
 
 // mine is the chosen node's part in the job.
 func (j *job) mine() *events.Engagement {
@@ -56,6 +85,9 @@ func (j *job) mine() *events.Engagement {
 // job: the money is out.
 func (j *job) silentAt(at *events.Engagement) time.Time {
 	deadline := j.req.Deadline.Time()
+	if j.over { // a result that came before is all that can come
+		return j.asked.Add(overIn)
+	}
 	if !j.req.Profile {
 		return deadline
 	}
@@ -119,6 +151,9 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,
 		Preimage: j.preimage, Result: m, First: j.first, Took: j.c.Now().Sub(j.began),
 	}
+	if j.recalled { // nobody watched: what the events say, in whole seconds, or what the node says of its work
+		d.First, d.Took = 0, max(m.At.Time().Sub(j.req.At.Time()), time.Duration(m.Usage.Ms)*time.Millisecond)
+	}
 	d.Receipt = j.receipt(ctx)
 	return d, nil
 }
@@ -172,7 +207,7 @@ func (j *job) unseal(ctx context.Context, m *events.Result) error {
 			return err
 		}
 		if j.preimage == (wallet.Preimage{}) && !j.c.Now().Before(j.req.Deadline.Time()) {
-			return &VanishedError{Node: j.node, State: events.StateDelivered, Paid: j.paid}
+			return j.vanished(events.StateDelivered)
 		}
 	}
 	for_ := events.SealedFor{Job: j.req.ID, Node: j.node, Customer: j.req.Author}

@@ -84,10 +84,10 @@ type Order struct {
 	Inputs    []events.Input
 	Params    events.Params // with model and stream, if wanted
 	Output    string
-	MaxCost   events.Msat // the most to pay; 0 means only for free
-	Pay       []string    // ways to pay, preferred first; what the wallet can, if empty
-	Way       string      // Auction if empty
-	Node      events.PubKey
+	MaxCost   events.Msat     // the most to pay; 0 means only for free
+	Pay       []string        // ways to pay, preferred first; what the wallet can, if empty
+	Way       string          // Auction if empty
+	Node      events.PubKey   // or its beginning, where just one node's key begins so
 	Only      []events.PubKey // only these nodes may offer
 	Window    time.Duration   // how long offers are collected, in whole seconds; 1 s if unset
 	First     bool            // take the first offer that fits
@@ -126,13 +126,13 @@ type Delivery struct {
 	Preimage wallet.Preimage // proof of payment; zero if free
 	Result   *events.Result
 	Receipt  *events.Receipt // nil if none came in time
-	First    time.Duration   // from the request to the first token; 0 if not streamed
-	Took     time.Duration   // from the request to the verified result
+	First    time.Duration   // from the request to the first token; 0 if not streamed, or not known
+	Took     time.Duration   // from the request to the verified result; to the second if the job was taken up again
 }
 
 // Do buys one job, from the request to the verified result, and tells watch (which may be nil) each step. A node that
 // does not show up before it was paid is replaced by the runner-up. Errors: *NoOffersError, *RefusedError,
-// *VanishedError, *BadResultError, *BadInvoiceError, and what the wallet says.
+// *VanishedError, *CancelledError, *BadResultError, *BadInvoiceError, *LeftError, and what the wallet says.
 func (c *Consumer) Do(ctx context.Context, o Order, watch func(Step)) (*Delivery, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -181,9 +181,15 @@ func (j *job) buy(ctx context.Context) (*Delivery, error) {
 	return j.verify(ctx)
 }
 
+// Ends of jobs in the ledger; what failed ends with why.
+const (
+	Delivered = "delivered"
+	Cancelled = "cancelled"
+)
+
 // end closes a job in the ledger, unless money is still out for it: then Resume looks after it.
 func (c *Consumer) end(ctx context.Context, j *job, why error) error {
-	end := "delivered"
+	end := Delivered
 	if why == nil && j.locked() {
 		return nil // delivered, and the node has not taken the money yet
 	}
@@ -195,10 +201,19 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 					c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
 				}
 			}
-			return why
+			if ctx.Err() == nil {
+				return why
+			}
+			return &LeftError{j.req.ID, j.node, j.paid, j.preimage != (wallet.Preimage{}), j.locked(), why}
+		}
+		if gone := (*CancelledError)(nil); errors.As(why, &gone) {
+			end = Cancelled
 		}
 		var none *NoOffersError
 		if ctx.Err() != nil || errors.As(why, &none) || errors.Is(why, errLost) { // nobody is to work for a customer who has gone
+			if ctx.Err() != nil {
+				end = Cancelled
+			}
 			if err := j.cancel(ctx); err != nil {
 				c.Log.Warn("cannot cancel", "job", j.req.ID, "err", err)
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"infernet/events"
 )
@@ -61,23 +62,69 @@ func (e *RefusedError) Error() string {
 	return s
 }
 
-// VanishedError says that the chosen node fell silent.
+// VanishedError says that the chosen node fell silent, or has not delivered by the job's deadline.
 type VanishedError struct {
+	Job   events.ID
 	Node  events.PubKey
+	Life  time.Duration // how long the job had until its deadline, if that has passed; 0 if the node fell silent before
 	State events.State
 	Paid  events.Msat // what it was paid before; the ledger keeps the payment and Resume the job
 	Held  bool        // what it was paid is only locked: it comes back unless the node takes it
 }
 
 func (e *VanishedError) Error() string {
-	if e.Held {
+	switch {
+	case e.Held:
 		return fmt.Sprintf("node %s fell silent; the %s locked for it come back unless it delivers", short(e.Node), e.Paid.Human())
-	}
-	if e.Paid > 0 {
+	case e.Life > 0 && e.Paid > 0:
+		return fmt.Sprintf("node %s was paid %s, and the deadline of %s passed before it delivered", short(e.Node), e.Paid.Human(), e.Life)
+	case e.Life > 0:
+		return fmt.Sprintf("the deadline of %s passed before node %s delivered", e.Life, short(e.Node))
+	case e.Paid > 0:
 		return fmt.Sprintf("node %s was paid %s and fell silent", short(e.Node), e.Paid.Human())
 	}
 	return fmt.Sprintf("node %s fell silent", short(e.Node))
 }
+
+// CancelledError says that the customer has cancelled the job, and that no result came before.
+type CancelledError struct {
+	Job  events.ID
+	Node events.PubKey
+	Paid events.Msat // what the node was paid in advance, and keeps
+	Held bool        // what it was paid is only locked, and comes back
+}
+
+func (e *CancelledError) Error() string {
+	if e.Held {
+		return fmt.Sprintf("job %s was cancelled; the %s locked for node %s come back", short(e.Job), e.Paid.Human(), short(e.Node))
+	}
+	if e.Paid > 0 {
+		return fmt.Sprintf("job %s was cancelled; node %s was paid %s in advance and keeps it", short(e.Job), short(e.Node), e.Paid.Human())
+	}
+	return fmt.Sprintf("job %s was cancelled", short(e.Job))
+}
+
+// LeftError says that the customer left a job for which money is out. Resume goes on with it.
+type LeftError struct {
+	Job  events.ID
+	Node events.PubKey
+	Paid events.Msat
+	Sure bool  // the wallet said that it has paid
+	Held bool  // the money is only locked, and the job was cancelled: it comes back
+	Why  error // what the customer's context ended with
+}
+
+func (e *LeftError) Error() string {
+	if e.Held {
+		return fmt.Sprintf("interrupted: job %s was cancelled, the %s locked for node %s come back", short(e.Job), e.Paid.Human(), short(e.Node))
+	}
+	if e.Sure {
+		return fmt.Sprintf("interrupted: node %s was paid %s for job %s, which goes on", short(e.Node), e.Paid.Human(), short(e.Job))
+	}
+	return fmt.Sprintf("interrupted: %s for node %s and job %s may be paid already", e.Paid.Human(), short(e.Node), short(e.Job))
+}
+
+func (e *LeftError) Unwrap() error { return e.Why }
 
 // BadInvoiceError says why an invoice was not paid. Nothing was sent.
 type BadInvoiceError struct {
@@ -100,5 +147,5 @@ func (e *BadResultError) Error() string {
 	return fmt.Sprintf("result of node %s refused: %s", short(e.Node), e.Why)
 }
 
-// short is a key as people can compare it.
-func short(key events.PubKey) string { return string(key[:min(8, len(key))]) }
+// short is a key or an id as people can compare it.
+func short[T ~string](key T) string { return string(key[:min(8, len(key))]) }

@@ -31,6 +31,9 @@ type job struct {
 	began  time.Time      // when the customer asked, for the first of several tries
 	asked  time.Time      // when this request was published
 
+	recalled bool // from the ledger
+	over     bool // it was cancelled before it was recalled
+
 	said   []events.Message           // all that was heard, for Fold
 	heard  map[events.PubKey]int      // how much of it by whom
 	caught map[string]bool            // ids of what was heard before the subscription brings it
@@ -163,6 +166,13 @@ func (j *job) build(ctx context.Context) error {
 	life := o.Life
 	if life == 0 {
 		life = defaultLife
+	}
+	if o.Node != "" && len(o.Node) < 64 {
+		key, err := c.whole(ctx, o.Node)
+		if err != nil {
+			return err
+		}
+		o.Node = key
 	}
 	bid, now := o.MaxCost, c.Now()
 	j.req = &events.Request{

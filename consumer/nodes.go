@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -95,7 +96,7 @@ func (c *Consumer) node(ctx context.Context, key events.PubKey) (Node, error) {
 		return Node{}, err
 	}
 	if len(nodes) == 0 {
-		return Node{}, fmt.Errorf("node %s: %w", short(key), errNotAnnounced)
+		return Node{}, fmt.Errorf("node %s: %w", short(key), ErrUnknownNode)
 	}
 	return nodes[0], nil
 }
@@ -113,7 +114,7 @@ func (c *Consumer) payeeOf(ctx context.Context, key events.PubKey) *payee {
 		defer close(p.done)
 		n, err := c.node(ctx, key)
 		switch {
-		case errors.Is(err, errNotAnnounced):
+		case errors.Is(err, ErrUnknownNode):
 		case err != nil:
 			p.err = err
 		case n.Profile.Market != nil:
@@ -123,7 +124,29 @@ func (c *Consumer) payeeOf(ctx context.Context, key events.PubKey) *payee {
 	return p
 }
 
-var errNotAnnounced = errors.New("not announced on these relays")
+// ErrUnknownNode says that a node is not known to these relays.
+var ErrUnknownNode = errors.New("not announced on these relays")
+
+// whole finds the node whose key begins so, if just one does.
+func (c *Consumer) whole(ctx context.Context, beginning events.PubKey) (events.PubKey, error) {
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, n := range nodes {
+		if strings.HasPrefix(string(n.Author), string(beginning)) {
+			found = append(found, string(n.Author))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("node %s: %w", beginning, ErrUnknownNode)
+	case 1:
+		return events.PubKey(found[0]), nil
+	}
+	return "", fmt.Errorf("%w: more than one node begins with %s: %s", ErrUnknownNode, beginning, strings.Join(found, ", "))
+}
 
 // pick chooses the node of a direct job: the one named, else the living one that runs the model for the least.
 func (c *Consumer) pick(ctx context.Context, o *Order) (*events.Announcement, error) {

@@ -46,7 +46,7 @@ func (j *job) pay(ctx context.Context) error {
 			return err
 		}
 		if m == nil {
-			return &VanishedError{Node: j.node, State: events.StateNoShow}
+			return j.vanished(events.StateNoShow)
 		}
 	}
 }
@@ -243,7 +243,8 @@ const payAgain = time.Second
 func (j *job) settledBadly(why error) bool {
 	var refused *RefusedError
 	var bad *BadResultError
-	return j.preimage != (wallet.Preimage{}) && (errors.As(why, &refused) || errors.As(why, &bad))
+	var cancelled *CancelledError
+	return j.preimage != (wallet.Preimage{}) && (errors.As(why, &refused) || errors.As(why, &bad) || errors.As(why, &cancelled))
 }
 
 // payeeIn is how long the chosen node's announcement is looked for. What it would say is not known after that: nothing is

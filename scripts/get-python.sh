@@ -22,7 +22,7 @@ python=
 for name in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
 	case $("$name" -c "$version" 2>/dev/null) in 3.10 | 3.11 | 3.12) python=$name && break ;; esac
 done
-[ -n "$python" ] || die "no Python 3.10 to 3.12 here; hint: apt-get install python3 python3-venv, or PYTHON=/a/python3.12 $self"
+[ -n "$python" ] || die "no Python 3.10 to 3.12 here; hint: apt-get install python3 python3-venv  # or: PYTHON=/a/python3.12 $self"
 
 cache=${INFERNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/infernet}/python
 digest() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c 1-16; }
@@ -48,7 +48,7 @@ mv "$part.log" "$part/log"
 # only wheels, so that nobody's setup script runs; bytecode is made when it is first used
 "$part/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile --only-binary :all: --require-hashes \
 	--timeout 20 --retries 2 --cache-dir "$cache/fetched" -r "$from/requirements.txt" >>"$part/log" 2>&1 9>&- ||
-	die "pip cannot install it ($(grep -m 1 '^ *ERROR' "$part/log" || tail -n 1 "$part/log")); hint: once the index is there, $self"
+	die "pip cannot install it ($(grep -m 1 '^ *ERROR' "$part/log" || tail -n 1 "$part/log")); hint: $self  # once the index is there"
 rm -rf "$place" # a place whose Python is gone
 mv "$part" "$place" || die "cannot write $place; hint: INFERNET_CACHE=/another/folder $self"
 say "$(find "$place"/lib/*/site-packages -maxdepth 1 -name '*.dist-info' | wc -l | tr -d ' ') packages, $(du -sm "$place" | cut -f 1) MB, in $(($(date +%s) - began)) s: $place"

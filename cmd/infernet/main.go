@@ -4,10 +4,15 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 
 	"infernet/internal/cli"
 )
 
 func main() {
-	os.Exit(cli.Main(context.Background(), cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv}, os.Args[1:]))
+	to := cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv, Environ: os.Environ}
+	if _, err := exec.LookPath("infernet"); err != nil { // called by its path
+		to.Self = os.Args[0]
+	}
+	os.Exit(cli.Main(context.Background(), to, os.Args[1:]))
 }

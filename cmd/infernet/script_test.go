@@ -73,6 +73,13 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	case exit != nil && exit.ExitCode() != want:
 		ts.Fatalf("it ended with %d", exit.ExitCode())
 	}
+	for line := range strings.Lines(ts.ReadFile("stderr")) { // what people are told to type is what a shell reads
+		if hint, ok := strings.CutPrefix(line, "hint: "); ok {
+			if out, err := exec.Command("bash", "-n", "-c", hint).CombinedOutput(); err != nil {
+				ts.Fatalf("the hint is no command: %s", out)
+			}
+		}
+	}
 }
 
 // eventually runs a command until it ends well: eventually COMMAND….

@@ -10,12 +10,20 @@ import (
 	"path/filepath"
 )
 
+// ErrNoServer says that llama-server is not installed.
+var ErrNoServer = errors.New("no llama-server")
+
+// ModelError says what is wrong with a model's file.
+type ModelError struct{ Path, Why string }
+
+func (e *ModelError) Error() string { return e.Path + ": " + e.Why }
+
 // find gives the llama-server to start: the one asked for, the one in PATH, or the one in the project's cache.
 func find(asked string) (string, error) {
 	if asked != "" {
 		path, err := exec.LookPath(asked)
 		if err != nil {
-			return "", fmt.Errorf("llama-server at %s: %w; hint: scripts/get-llama.sh, and leave bin= out", asked, err)
+			return "", fmt.Errorf("%w at %s, which bin= names: %w", ErrNoServer, asked, err)
 		}
 		return filepath.Abs(path)
 	}
@@ -26,7 +34,7 @@ func find(asked string) (string, error) {
 	if path, err := exec.LookPath(cached); err == nil {
 		return path, nil
 	}
-	return "", fmt.Errorf("no llama-server in PATH, nor at %s; hint: scripts/get-llama.sh", cached)
+	return "", fmt.Errorf("%w in PATH, nor at %s", ErrNoServer, cached)
 }
 
 // cacheDir is the project's cache: $INFERNET_CACHE, else infernet in the user's cache folder. The scripts use the same.
@@ -48,7 +56,7 @@ func cacheDir() string {
 func checkModel(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no model at %s; hint: scripts/get-model.sh %s", path, filepath.Dir(path))
+		return &ModelError{path, "there is no such model"}
 	}
 	if err != nil {
 		return fmt.Errorf("open the model: %w", err)
@@ -56,7 +64,7 @@ func checkModel(path string) error {
 	defer f.Close()
 	magic := make([]byte, 4)
 	if _, err := io.ReadFull(f, magic); err != nil || string(magic) != "GGUF" {
-		return fmt.Errorf("%s is no GGUF file; hint: scripts/get-model.sh", path)
+		return &ModelError{path, "this is no GGUF file"}
 	}
 	return nil
 }

@@ -207,10 +207,10 @@ func TestCannotOpen(t *testing.T) {
 		want              []string
 		needs             bool
 	}{
-		{"missing model", "/no/such/model.gguf", "", []string{"/no/such/model.gguf", "hint: scripts/get-model.sh"}, true},
+		{"missing model", "/no/such/model.gguf", "", []string{"/no/such/model.gguf", "no such model"}, true},
 		{"not a model", text, "", []string{"no GGUF"}, true},
 		{"broken model", broken, "", []string{"llama-server ended", "hint: "}, true},
-		{"missing binary", model, "bin=/no/such/llama-server", []string{"/no/such/llama-server", "hint: scripts/get-llama.sh"}, false},
+		{"missing binary", model, "bin=/no/such/llama-server", []string{"no llama-server at /no/such/llama-server"}, false},
 		{"a binary that is none", model, "bin=/bin/false", []string{"exit status 1"}, false},
 		{"no option", model, "fast=1", []string{"no option fast"}, false},
 		{"bad slots", model, "slots=many", []string{"slots", "many"}, false},
@@ -236,7 +236,7 @@ func TestCannotOpen(t *testing.T) {
 func TestNoBinaryAnywhere(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv("INFERNET_CACHE", t.TempDir())
-	if _, err := find(""); err == nil || !strings.Contains(err.Error(), "hint: scripts/get-llama.sh") {
+	if _, err := find(""); err == nil || !errors.Is(err, ErrNoServer) {
 		t.Errorf("find: %v", err)
 	}
 }

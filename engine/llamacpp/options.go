@@ -25,7 +25,7 @@ type options struct {
 func parse(u *url.URL) (options, error) {
 	o := options{path: filepath.FromSlash(u.Path), slots: 2, ctx: -1, threads: -1, layers: -1, poll: -1, port: -1}
 	if u.Host != "" || !filepath.IsAbs(o.path) {
-		return o, fmt.Errorf("engine %s: no absolute path of a model; hint: llamacpp:///home/you/model.gguf (three slashes) or llamacpp+http://127.0.0.1:8080", u)
+		return o, fmt.Errorf("engine %s: no absolute path of a model, such as llamacpp:///home/you/model.gguf (three slashes), nor llamacpp+http://127.0.0.1:8080", u)
 	}
 	o.model = strings.TrimSuffix(strings.ToLower(filepath.Base(o.path)), ".gguf")
 	number := func(into *int, least, most int) func(string) error {

@@ -41,7 +41,7 @@ func placeFor(o options, dir string) (place, error) {
 		port = free.Addr().(*net.TCPAddr).Port
 		free.Close()
 	} else if taken, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err != nil {
-		return place{}, fmt.Errorf("port %d for llama-server: %w; hint: leave port= out of the engine's address", port, err)
+		return place{}, fmt.Errorf("port %d for llama-server: %w; leave port= out of the engine's address", port, err)
 	} else {
 		taken.Close()
 	}

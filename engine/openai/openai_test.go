@@ -371,8 +371,8 @@ func TestKeyTravelsOnlyInTheHeader(t *testing.T) {
 
 func TestBadAddress(t *testing.T) {
 	for raw, want := range map[string]string{
-		"openai:":                                     "hint: openai+http://",
-		"openai+ftp://host":                           "hint: openai+http://",
+		"openai:":                                     "such as openai+http://",
+		"openai+ftp://host":                           "such as openai+http://",
 		"openai+http://user:sk-12345@host/v1":         "key_file=",
 		"openai+http://host/v1?key_file=/no/such/key": "/no/such/key",
 		"openai+http://host/v1?kinds=1":               "5050",

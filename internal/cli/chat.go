@@ -81,7 +81,7 @@ func (a *app) chatCommand() *cobra.Command {
 // firstOrder makes the order of a first turn.
 func (a *app) firstOrder(cmd *cobra.Command, o *orderFlags) (consumer.Order, error) {
 	if o.kind != events.KindText {
-		return consumer.Order{}, withHint(usage("--kind %d: a conversation is of text, %d", o.kind, events.KindText), "infernet run --kind %d …", o.kind)
+		return consumer.Order{}, withHint(usage("--kind %d: a conversation is of text, %d", o.kind, events.KindText), "infernet run --kind %d %s", o.kind, quoted(tryPrompt))
 	}
 	if a.settings.source["run.way"] == "default" {
 		a.settings.put("run.way", consumer.Direct, "chat")
@@ -171,7 +171,7 @@ func (c *chat) say(ctx context.Context, line string) error {
 		c.node = "" // the next turn may go elsewhere
 		var refused *consumer.RefusedError
 		if errors.As(err, &refused) && refused.Code == events.CodeTooLarge && len(c.turns) > 0 {
-			return withHint(err, "/new   (forgets what was said before)")
+			return withHint(err, "/new")
 		}
 		return err
 	}

@@ -22,8 +22,8 @@ import (
 // checks is what the doctor looks at.
 func (a *app) checks() []check {
 	return []check{
-		{"settings", func(context.Context) (string, error) { return a.settings.file, nil }, "infernet config"},
-		{"data folder", a.checkDataDir, "mkdir -p " + a.settings.text("data_dir")},
+		{"settings", a.checkSettings, ""},
+		{"data folder", a.checkDataDir, ""},
 		{"signatures", func(context.Context) (string, error) {
 			if libsecp() {
 				return "libsecp256k1", nil
@@ -32,10 +32,10 @@ func (a *app) checks() []check {
 		}, ""},
 		{"relay", a.checkRelay, "infernet up"},
 		{"clock", a.checkClock, "timedatectl set-ntp true"},
-		{"wallet", a.checkWallet, "infernet up   (makes one with play money)"},
-		{"engine", a.checkEngine, "make engine model"},
-		{"llama-server", a.llamaOnly(a.checkLlama), "make engine"},
-		{"model", a.llamaOnly(a.checkModel), "make model"},
+		{"wallet", a.checkWallet, "infernet up  # runs the bank of play money"},
+		{"engine", a.checkEngine, a.getEngine()},
+		{"llama-server", a.llamaOnly(a.checkLlama), a.getEngine()},
+		{"model", a.llamaOnly(a.checkModel), a.getEngine()},
 	}
 }
 
@@ -66,6 +66,13 @@ func (a *app) checkModel(context.Context) (string, error) {
 		err = fmt.Errorf("there is none in %s", filepath.Join(a.cacheDir(), "models"))
 	}
 	return strings.Join(models, " "), err
+}
+
+func (a *app) checkSettings(context.Context) (string, error) {
+	if _, err := os.Stat(a.settings.file); err != nil && a.broken == nil {
+		return "all by default, variables and flags: there is no file " + a.settings.file, nil
+	}
+	return a.settings.file, a.broken
 }
 
 func (a *app) checkDataDir(context.Context) (string, error) {
@@ -152,6 +159,9 @@ func (a *app) checkWallet(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if w == nil && a.foreign(a.settings.path("customer.wallet")) != "" {
+		return "none for these relays: only free jobs can be bought" + a.foreign(a.settings.path("customer.wallet")), nil
+	}
 	if w == nil {
 		return "none is set: only free jobs can be bought, until infernet up makes one or the setting wallet names one", nil
 	}
@@ -160,6 +170,11 @@ func (a *app) checkWallet(ctx context.Context) (string, error) {
 	if !ok {
 		return w.Describe(), nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, walletIn)
+	defer cancel()
 	have, err := b.Balance(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %s says nothing for %s", wallet.ErrUnavailable, w.Describe(), walletIn)
+	}
 	return w.Describe() + ", " + have.Human(), err
 }

@@ -10,14 +10,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os/signal"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
+
+	"infernet/consumer"
 )
 
 // IO is what a command reads, writes and asks the environment.
@@ -26,6 +30,9 @@ type IO struct {
 	Out io.Writer
 	Err io.Writer
 	Env func(name string) string
+
+	Environ func() []string // all that Env knows, as NAME=value; not asked for mistyped names if unset
+	Self    string          // how the program is called in what people are told to type; infernet if unset
 }
 
 // app is one invocation.
@@ -33,8 +40,10 @@ type app struct {
 	IO
 	args     []string
 	settings *settings
+	broken   error // what is wrong with the settings, for a command that works all the same
 	json     bool
 	log      *slog.Logger
+	talk     atomic.Pointer[waiting] // what a job's conversation goes through, once there is one
 }
 
 // Main runs one command and returns its exit code.
@@ -42,6 +51,8 @@ func Main(ctx context.Context, to IO, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
+	out := &answer{to: to.Out}
+	to.Out = out
 	a := &app{IO: to, args: args}
 	root := a.root()
 	root.SetArgs(args)
@@ -51,13 +62,21 @@ func Main(ctx context.Context, to IO, args []string) int {
 	err := fang.Execute(ctx, root,
 		fang.WithVersion(version), fang.WithoutManpage(), fang.WithErrorHandler(func(io.Writer, fang.Styles, error) {}),
 	)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("the answer could not be written: %w", out.err)
+		if buys(args) {
+			err = withHint(err, "infernet job watch last")
+		}
+	}
 	if err == nil {
 		return 0
 	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	var left *consumer.LeftError
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) && !errors.As(err, &left) {
 		err = errInterrupted
 	}
 	code, message, hint := explain(err, args)
+	hint = a.callable(hint)
 	if a.json || slices.Contains(args, "--json") { // a wrong flag ends the reading of flags
 		a.object(a.Err, map[string]any{"error": message, "hint": hint, "code": code})
 		return code
@@ -69,6 +88,35 @@ func Main(ctx context.Context, to IO, args []string) int {
 	return code
 }
 
+// answer is stdout, and remembers that it failed: an answer that was paid for is not to be lost in silence.
+type answer struct {
+	to  io.Writer
+	err error
+}
+
+// Write tries no more once it failed.
+func (w *answer) Write(p []byte) (n int, err error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, w.err = w.to.Write(p)
+	return n, w.err
+}
+
+// buys says whether a command's answer is a job's.
+func buys(args []string) bool {
+	path := strings.TrimSuffix(helpOf(args), " --help")
+	return slices.Contains([]string{"infernet run", "infernet job submit", "infernet job watch"}, path)
+}
+
+// callable is a hint that begins as this program was called, where a shell would not find it otherwise.
+func (a *app) callable(hint string) string {
+	if rest, ok := strings.CutPrefix(hint, "infernet "); ok && a.Self != "" {
+		return quoted(a.Self) + " " + rest
+	}
+	return hint
+}
+
 func (a *app) root() *cobra.Command {
 	var flags globalFlags
 	root := &cobra.Command{
@@ -78,7 +126,7 @@ func (a *app) root() *cobra.Command {
 			"Settings come from flags, then INFERNET_… variables, then the config file, then defaults; see 'infernet config'.\n" +
 			"stdout is the answer, stderr the conversation. With --json each answer is one object a line on stdout, and an error\n" +
 			"is one on stderr: error, hint, code.\n\n" + exitCodes,
-		Example:       "infernet up\ninfernet run 'Spell lantern'",
+		Example:       "infernet up\ninfernet run '" + tryPrompt + "'",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -172,7 +220,14 @@ var flagNames = map[string]string{"relay": "relays", "log-level": "log.level", "
 // prepare reads the settings for a command.
 func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 	var err error
-	if a.settings, err = loadSettings(a.Env, flags.config); err != nil {
+	a.settings, err = loadSettings(a.Env, flags.config)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = withHint(err, "%s", without(a.args, "--config"))
+	}
+	if err == nil && a.Environ != nil {
+		err = checkEnviron(a.Environ())
+	}
+	if err != nil && cmd.Annotations["broken"] == "" {
 		return err
 	}
 	cmd.Flags().Visit(func(f *flagType) {
@@ -189,12 +244,15 @@ func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 		}
 		a.settings.flag(name, f.Value.String())
 	})
-	if err := a.settings.check(); err != nil {
-		return err
+	if err == nil {
+		err = a.settings.check()
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.settings.text("log.level"))); err != nil {
-		return usage("log.level (from %s): %q is none of debug, info, warn, error", a.settings.source["log.level"], a.settings.text("log.level"))
+	level := slog.LevelWarn
+	if wrong := level.UnmarshalText([]byte(a.settings.text("log.level"))); wrong != nil && err == nil {
+		err = a.settings.mend("log.level", usage("log.level (from %s): %q is none of debug, info, warn, error", a.settings.source["log.level"], a.settings.text("log.level")))
+	}
+	if a.broken = err; err != nil && cmd.Annotations["broken"] == "" {
+		return err
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: hideAttr}
 	if a.log = slog.New(slog.NewTextHandler(a.Err, options)); a.settings.yes("log.json") {

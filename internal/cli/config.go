@@ -53,7 +53,7 @@ func (a *app) configCommand() *cobra.Command {
 		Use:         "path",
 		Short:       "Where the config file is, or would be",
 		Example:     "infernet config path",
-		Annotations: says("file"),
+		Annotations: evenBroken("file"),
 		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {

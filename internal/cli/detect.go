@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +15,12 @@ import (
 
 	"infernet/engine"
 )
+
+// engineHelp says how an engine is named.
+const engineHelp = "The engine is found by itself: an OpenAI-compatible server that runs here, else llama.cpp with a model of the cache. To\n" +
+	"name one: --engine openai+http://127.0.0.1:11434/v1 (Ollama), openai+http://127.0.0.1:8000/v1 (vLLM, or any server that\n" +
+	"speaks OpenAI's API; ?key_file=/path for its key), llamacpp:///home/you/model.gguf (starts llama-server),\n" +
+	"llamacpp+http://127.0.0.1:8080 (one that runs), or echo: (says its input back)."
 
 // cacheDir is where scripts put what they fetch.
 func (a *app) cacheDir() string {
@@ -40,7 +45,7 @@ func (a *app) findEngine(ctx context.Context) (url, found string, err error) {
 	}
 	if len(models) == 0 {
 		return "", "", withHint(fmt.Errorf("%w: none runs on this machine, and there is no model in %s", engine.ErrUnavailable, filepath.Join(a.cacheDir(), "models")),
-			"make engine model   (or name one: --engine ollama://127.0.0.1:11434)")
+			"%s", a.getEngine())
 	}
 	return "llamacpp://" + models[0], "found in the cache", nil
 }
@@ -104,10 +109,7 @@ func (a *app) openEngine(ctx context.Context) (engine.Engine, string, error) {
 	}
 	e, err := engines.Open(ctx, url, a.log)
 	if err != nil {
-		if !errors.Is(err, engine.ErrUnavailable) {
-			err = fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
-		}
-		return nil, "", err
+		return nil, "", a.engineError(url, err)
 	}
 	return e, fmt.Sprintf("%s (%s)", hide(url), found), nil
 }

@@ -2,11 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 )
+
+// checkIn is how long one check may take.
+const checkIn = 8 * time.Second
 
 // check is one thing the doctor looks at.
 type check struct {
@@ -20,15 +24,23 @@ func (a *app) doctorCommand() *cobra.Command {
 		Use:         "doctor",
 		Short:       "What is there and what is missing, with the command that mends it",
 		Example:     "infernet doctor",
-		Annotations: says("check, ok, found, error, hint"),
+		Annotations: evenBroken("check, ok, found, error, hint"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			missing := 0
 			checks := a.checks()
 			for _, c := range checks {
-				ctx, cancel := context.WithTimeout(cmd.Context(), 8*time.Second)
+				var waits *waiting
+				if !a.json {
+					waits = startWaiting(a.Err, "the check of the "+c.name)
+				}
+				ctx, cancel := context.WithTimeout(cmd.Context(), checkIn)
 				found, err := c.look(ctx)
 				cancel()
+				waits.end()
+				if errors.Is(err, context.DeadlineExceeded) {
+					err = fmt.Errorf("no answer in %s", checkIn)
+				}
 				if err != nil {
 					missing++
 				}
@@ -46,7 +58,7 @@ func (a *app) diagnose(c check, found string, err error) {
 	message, hint := "", ""
 	if err != nil {
 		_, message, hint = explain(err, a.args)
-		if _, general := meaning(err, a.args); hint == general {
+		if _, general := meaning(err, a.args); hint == general && c.hint != "" {
 			hint = c.hint
 		}
 	}

@@ -42,6 +42,8 @@ var (
 // usageError is a wrong flag, argument or setting.
 type usageError struct{ error }
 
+func (e *usageError) Unwrap() error { return e.error }
+
 func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
 // hinted is an error with what to do about it.
@@ -73,19 +75,25 @@ func explain(err error, args []string) (code int, message, hint string) {
 
 func meaning(err error, args []string) (code int, hint string) {
 	var (
-		wrong    *usageError
-		none     *consumer.NoOffersError
-		refused  *consumer.RefusedError
-		vanished *consumer.VanishedError
-		invoice  *consumer.BadInvoiceError
-		result   *consumer.BadResultError
-		param    *events.ParamError
+		wrong     *usageError
+		none      *consumer.NoOffersError
+		left      *consumer.LeftError
+		cancelled *consumer.CancelledError
+		held      *heldError
+		folder    *dataDirError
+		refused   *consumer.RefusedError
+		vanished  *consumer.VanishedError
+		invoice   *consumer.BadInvoiceError
+		result    *consumer.BadResultError
+		param     *events.ParamError
 	)
 	switch {
 	case errors.As(err, &wrong):
-		return exitUsage, "infernet config"
+		return exitUsage, helpOf(args)
 	case errors.As(err, &param):
-		return exitUsage, "infernet run --help"
+		return exitUsage, helpOf(args)
+	case errors.As(err, &left):
+		return exitInterrupted, fmt.Sprintf("infernet job watch %s  # or: infernet job cancel %[1]s", cutKey(string(left.Job)))
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted, ""
 	case errors.As(err, &none):
@@ -96,33 +104,63 @@ func meaning(err error, args []string) (code int, hint string) {
 			return exitNoOffers, again(args, "--max-cost", fmt.Sprint(int64(none.Dear[0].Cap.CeilSat()/events.Sat)))
 		}
 		if none.About > none.MaxCost {
-			return exitNoOffers, again(args, "--max-cost", fmt.Sprint(int64(none.About/events.Sat)*5/4+1)) + "   (what nodes ask: infernet market prices)"
+			return exitNoOffers, remark(again(args, "--max-cost", fmt.Sprint(int64(none.About/events.Sat)*5/4+1)), "what nodes ask: infernet market prices")
 		}
 		return exitNoOffers, "infernet market nodes"
 	case errors.As(err, &vanished):
-		return exitVanished, "infernet job list"
+		if vanished.Paid > 0 {
+			return exitVanished, "infernet job watch " + cutKey(string(vanished.Job))
+		}
+		return exitVanished, "infernet job show " + cutKey(string(vanished.Job))
+	case errors.As(err, &cancelled):
+		return exitFailed, "infernet job show " + cutKey(string(cancelled.Job))
 	case errors.Is(err, errFraud):
-		return exitBad, "infernet market nodes; buy from another with --node"
+		return exitBad, remark("infernet market nodes", "buy from another with --node")
 	case errors.As(err, &invoice), errors.As(err, &result):
-		return exitBad, "infernet market nodes; buy from another with --node"
+		return exitBad, remark("infernet market nodes", "buy from another with --node")
 	case errors.As(err, &refused) && refused.Code == events.CodeUnderbid:
-		return exitFailed, "infernet market prices   (and raise --max-cost)"
+		return exitFailed, remark("infernet market prices", "and raise --max-cost")
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
+	case errors.Is(err, consumer.ErrUnknownNode):
+		return exitNoOffers, "infernet market nodes"
 	case errors.Is(err, wallet.ErrInsufficient):
 		return exitUnpaid, "infernet wallet balance"
-	case errors.Is(err, wallet.ErrRejected), errors.Is(err, wallet.ErrExpired), errors.Is(err, wallet.ErrInFlight):
-		return exitUnpaid, "infernet job list"
+	case errors.Is(err, wallet.ErrRejected), errors.Is(err, wallet.ErrExpired):
+		return exitUnpaid, "infernet job show last"
+	case errors.Is(err, wallet.ErrInFlight):
+		return exitUnpaid, "infernet job watch last"
 	case errors.Is(err, wallet.ErrUnavailable):
 		return exitNoWallet, "infernet doctor"
 	case errors.Is(err, bunker.ErrUnavailable), errors.Is(err, bunker.ErrRefused):
 		return exitError, "infernet key --help"
 	case errors.Is(err, errNoRelay):
-		return exitNoRelay, "infernet up   (or name another with --relay wss://…)"
+		away := &noRelayError{}
+		errors.As(err, &away)
+		return exitNoRelay, away.hint(args)
 	case errors.Is(err, engine.ErrUnavailable):
 		return exitNoEngine, "infernet doctor"
+	case errors.As(err, &folder):
+		return exitError, again(args, "--data-dir", folder.home)
+	case errors.As(err, &held):
+		if held.at != "" && len(args) > 0 && args[0] == "up" {
+			return exitError, fmt.Sprintf("infernet run --relay %s %s", held.at, quoted(tryPrompt))
+		}
+		return exitError, again(args, "--data-dir", held.dir+"-2")
 	case errors.Is(err, syscall.EADDRINUSE):
-		return exitError, "infernet up --listen 127.0.0.1:0   (0 takes a free port)"
+		return exitError, remark(again(args, "--listen", "127.0.0.1:0"), "port 0 takes a free one")
 	}
 	return exitError, ""
+}
+
+// remark puts a remark behind a command, as a shell reads it.
+func remark(command, text string) string { return command + "  # " + text }
+
+// helpOf is the command that explains what was typed.
+func helpOf(args []string) string {
+	cmd, _, err := (&app{}).root().Find(args)
+	if err != nil || cmd == nil {
+		return "infernet --help"
+	}
+	return cmd.CommandPath() + " --help"
 }

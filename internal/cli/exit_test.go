@@ -82,7 +82,7 @@ func TestHintsNamePrices(t *testing.T) {
 		want string
 	}{
 		{&consumer.NoOffersError{MaxCost: events.Sat, Dear: []*events.Offer{{Cap: 31*events.Sat + 1}}}, "infernet run --max-cost 32 hi"},
-		{&consumer.NoOffersError{MaxCost: events.Sat, About: 32 * events.Sat}, "infernet run --max-cost 41 hi   (what nodes ask: infernet market prices)"},
+		{&consumer.NoOffersError{MaxCost: events.Sat, About: 32 * events.Sat}, "infernet run --max-cost 41 hi  # what nodes ask: infernet market prices"},
 		{&consumer.NoOffersError{MaxCost: events.Sat, Near: []string{"tiny"}}, "infernet run --max-cost 1 hi --model tiny"},
 		{&consumer.NoOffersError{MaxCost: events.Sat}, "infernet market nodes"},
 	} {

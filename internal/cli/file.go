@@ -18,7 +18,7 @@ func (s *settings) readFile() error {
 	if _, err := toml.DecodeFile(s.file, &tree); err != nil {
 		var parse toml.ParseError
 		if errors.As(err, &parse) {
-			return usage("%s, line %d: %s", s.file, parse.Position.Line, parse.Message)
+			return withHint(usage("%s, line %d: %s", s.file, parse.Position.Line, parse.Message), "%s", s.edit(parse.Position.Line))
 		}
 		return err
 	}
@@ -39,18 +39,18 @@ func (s *settings) readPrices(tree map[string]any) error {
 	for model, v := range prices {
 		parts, ok := v.(map[string]any)
 		if !ok {
-			return usage("%s: provide.prices.%q wants base, in, out and ms", s.file, model)
+			return withHint(usage("%s: provide.prices.%q wants base, in, out and ms", s.file, model), "%s", s.edit(0))
 		}
 		for part := range parts {
 			if !slices.Contains([]string{"base", "in", "out", "ms"}, part) {
-				return usage("%s: provide.prices.%q: there is no %s, only base, in, out and ms", s.file, model, part)
+				return withHint(usage("%s: provide.prices.%q: there is no %s, only base, in, out and ms", s.file, model, part), "%s", s.edit(0))
 			}
 		}
 		var p events.Price
 		for part, to := range map[string]*events.Msat{"base": &p.Base, "in": &p.In, "out": &p.Out, "ms": &p.Ms} {
 			n, ok := parts[part].(int64)
 			if _, there := parts[part]; there && (!ok || n < 0) {
-				return usage("%s: provide.prices.%q: %s is no number of msat", s.file, model, part)
+				return withHint(usage("%s: provide.prices.%q: %s is no number of msat", s.file, model, part), "%s", s.edit(0))
 			}
 			*to = events.Msat(n)
 		}
@@ -78,7 +78,12 @@ func (s *settings) readTree(prefix string, tree map[string]any) error {
 			s.put(name, fmt.Sprint(v), s.file)
 		}
 		if !slices.ContainsFunc(table, func(k setting) bool { return k.name == name }) {
-			return usage("%s, line %d: unknown setting %q%s", s.file, lineOf(s.file, name), name, meant(name, names()))
+			near := meant(name, names())
+			if slices.Contains(names(), name+"s") {
+				near = "; is " + name + "s meant?"
+			}
+			at := lineOf(s.file, name)
+			return withHint(usage("%s, line %d: unknown setting %q%s", s.file, at, name, near), "%s", s.edit(at))
 		}
 	}
 	return nil

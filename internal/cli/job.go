@@ -22,7 +22,7 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 		Use:         "submit [PROMPT]",
 		Short:       "Submit a job and print its id; then wait for the result",
 		Long:        "Prints the job's id on stdout and waits for the result as run does. With --detach it returns at once:\n'infernet job watch ID' goes on from there, soon, for offers hold a minute: it chooses one, pays and shows the result.",
-		Example:     "infernet job submit --detach 'Spell lantern'",
+		Example:     "infernet job submit --detach '" + tryPrompt + "'",
 		Annotations: says("as run; with --detach only job"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -84,18 +84,23 @@ func (a *app) jobWatchCommand() *cobra.Command {
 		Annotations: says("as run"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, done, err := a.buyer(cmd.Context())
+			id, end, err := a.findJob(args[0])
+			if err != nil {
+				return err
+			}
+			if end == consumer.Cancelled { // else it would be bought after all
+				return withHint(fmt.Errorf("job %s is over already: cancelled", cutKey(string(id))), "infernet job show %s", cutKey(string(id)))
+			}
+			c, done, err := (*consumer.Consumer)(nil), func() {}, error(nil)
+			if end == consumer.Delivered { // the ledger has it all
+				c, done, err = a.reader()
+			} else {
+				c, done, err = a.buyer(cmd.Context())
+			}
 			if err != nil {
 				return err
 			}
 			defer done()
-			id, err := a.wholeID(c.Ledger, args[0])
-			if err != nil {
-				return err
-			}
-			if ended(c.Ledger, id) == "cancelled" { // else it would be bought after all
-				return withHint(fmt.Errorf("job %s is over already: cancelled", cutKey(string(id))), "infernet job show %s", cutKey(string(id)))
-			}
 			show := a.newShower(verbose)
 			show.file = file
 			got, err := c.Resume(cmd.Context(), id, show.step)
@@ -116,18 +121,18 @@ func (a *app) jobCancelCommand() *cobra.Command {
 		Annotations: says("job"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			id, end, err := a.findJob(args[0])
+			if err != nil {
+				return err
+			}
+			if end != "" {
+				return withHint(fmt.Errorf("job %s is over already: %s", cutKey(string(id)), end), "infernet job show %s", cutKey(string(id)))
+			}
 			c, done, err := a.looker(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer done()
-			id, err := a.wholeID(c.Ledger, args[0])
-			if err != nil {
-				return err
-			}
-			if end := ended(c.Ledger, id); end != "" {
-				return withHint(fmt.Errorf("job %s is over already: %s", cutKey(string(id)), end), "infernet job show %s", cutKey(string(id)))
-			}
 			if err := c.Cancel(cmd.Context(), id); err != nil {
 				return err
 			}

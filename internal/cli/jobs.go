@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"infernet/consumer"
 	"infernet/events"
 	"infernet/internal/ledger"
 )
@@ -22,6 +24,9 @@ func (a *app) jobListCommand() *cobra.Command {
 		Annotations: says("job, at (unix seconds), end (empty while open), paid_msat, sure (the wallet said so)"),
 		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if limit < 1 {
+				return usage("--limit %d: at least 1", limit)
+			}
 			l, err := a.openLedger()
 			if err != nil {
 				return err
@@ -41,7 +46,10 @@ func (a *app) jobListCommand() *cobra.Command {
 				}
 				return nil
 			}
-			return a.columns("JOB\tSUBMITTED\tPAID\tEND", func(w io.Writer) {
+			if len(rows) == 0 {
+				fmt.Fprintln(a.Err, "no job was bought here yet")
+			}
+			return a.columns("JOB\tSUBMITTED\tPAID\tSTATE", func(w io.Writer) {
 				for _, r := range rows {
 					paid := "-"
 					if c, err := l.Commitment(r.Job); err == nil && c != nil {
@@ -49,7 +57,7 @@ func (a *app) jobListCommand() *cobra.Command {
 							paid += "?"
 						}
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Job, r.At.Local().Format(time.DateTime), paid, or(r.End, "open"))
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", cutKey(string(r.Job)), r.At.Local().Format(time.DateTime), paid, stateWord(r.End))
 				}
 			})
 		},
@@ -58,13 +66,29 @@ func (a *app) jobListCommand() *cobra.Command {
 	return cmd
 }
 
+// findJob finds the job that was meant, and how it ended, before any relay is asked; "" while it is open.
+func (a *app) findJob(arg string) (id events.ID, end string, err error) {
+	l, err := a.openLedger()
+	if err != nil {
+		return "", "", err
+	}
+	defer l.Close()
+	if id, err = a.wholeID(l, arg); err != nil {
+		return "", "", err
+	}
+	return id, ended(l, id), nil
+}
+
 // wholeID finds the job that an id, or its beginning, or "last" names.
 func (a *app) wholeID(l *ledger.Ledger, arg string) (events.ID, error) {
 	rows, err := l.Jobs(ledger.Customer, 10_000)
 	if err != nil {
 		return "", err
 	}
-	if arg == "last" && len(rows) > 0 {
+	if len(rows) == 0 {
+		return "", withHint(usage("no job was bought here yet"), "infernet run %s", quoted(tryPrompt))
+	}
+	if arg == "last" {
 		return rows[0].Job, nil
 	}
 	var found events.ID
@@ -97,13 +121,24 @@ func ended(l *ledger.Ledger, id events.ID) string {
 	return ""
 }
 
+// stateWord is how a job ended, in one word.
+func stateWord(end string) string {
+	switch end {
+	case "":
+		return "open"
+	case consumer.Delivered, consumer.Cancelled:
+		return end
+	}
+	return "failed"
+}
+
 func (a *app) jobShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:         "show ID",
 		Short:       "Where a job stands, and every event of it as one line",
 		Long:        "Reads the job's events from the ledger and the relays and says where it stands. The beginning of the id is enough, or\n'last' for the newest job.",
 		Example:     "infernet job show last",
-		Annotations: says("job, state, node, content, conflict, cancelled, events"),
+		Annotations: says("job, state, end, node, content, conflict, cancelled, events"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.jobShow(cmd.Context(), args[0])
@@ -112,21 +147,27 @@ func (a *app) jobShowCommand() *cobra.Command {
 }
 
 func (a *app) jobShow(ctx context.Context, arg string) error {
+	id, end, err := a.findJob(arg)
+	if err != nil {
+		return err
+	}
 	c, done, err := a.looker(ctx)
+	if errors.Is(err, errNoRelay) { // the ledger has what matters
+		fmt.Fprintf(a.Err, "%s; what follows is out of the ledger\n", hide(err.Error()))
+		c, done, err = a.reader()
+	}
 	if err != nil {
 		return err
 	}
 	defer done()
-	id, err := a.wholeID(c.Ledger, arg)
-	if err != nil {
-		return err
-	}
 	job, said, err := c.Look(ctx, id)
 	if err != nil {
 		return err
 	}
 	if a.json {
-		out := map[string]any{"job": id, "state": job.State, "conflict": job.Conflict, "cancelled": job.Cancelled, "events": len(said)}
+		out := map[string]any{
+			"job": id, "state": job.State, "end": end, "conflict": job.Conflict, "cancelled": job.Cancelled, "events": len(said) + 1, // with the request
+		}
 		if job.Best != nil {
 			out["node"] = job.Best.Node
 		}
@@ -136,13 +177,28 @@ func (a *app) jobShow(ctx context.Context, arg string) error {
 		a.object(a.Out, out)
 		return nil
 	}
-	fmt.Fprintf(a.Out, "%s\n", job.State)
+	state := stateWord(end)
+	switch {
+	case end == "":
+		state = string(job.State)
+	case state != end:
+		state += ": " + end
+	}
+	fmt.Fprintf(a.Out, "%s\njob  %s\n", state, id)
 	if job.Best != nil {
 		fmt.Fprintf(a.Out, "node %s\n", job.Best.Node)
+	}
+	if paid, err := c.Ledger.Commitment(id); err == nil && paid != nil {
+		fmt.Fprintf(a.Out, "paid %s, payment hash %s\n", paid.Amount.Human(), paid.Hash)
 	}
 	fmt.Fprintln(a.Out, oneLine(job.Request))
 	for _, m := range said {
 		fmt.Fprintln(a.Out, oneLine(m))
+	}
+	if r := job.Result(); r != nil && !r.Closed && r.Sealed == nil {
+		fmt.Fprintf(a.Out, "\n%s\n", r.Content)
+	} else if r != nil {
+		fmt.Fprintf(a.Err, "the answer is sealed; to read it: infernet job watch %s\n", cutKey(string(id)))
 	}
 	return nil
 }

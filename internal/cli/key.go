@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/nbd-wtf/go-nostr/nip19"
 	"github.com/spf13/cobra"
@@ -18,8 +21,8 @@ func (a *app) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "The public keys of this machine, and the files that hold their secrets",
-		Long: "Shows the node's public key, and makes it if there is none. Secrets stay in their files. Jobs are bought with a fresh key each,\n" +
-			"kept in the ledger, unless run.key names one.\n\n" +
+		Long: "Shows the node's public key, and makes it if there is none; then those of the play bank and of its accounts, if 'infernet up'\n" +
+			"has made them. Secrets stay in their files. Jobs are bought with a fresh key each, kept in the ledger, unless run.key names one.\n\n" +
 			"A key file holds one line: a secret key in hex or as nsec, the same encrypted with a password (ncryptsec, NIP-49), or a\n" +
 			"bunker:// address (NIP-46) of a remote signer that keeps the key on another machine. A password is asked for at the terminal,\n" +
 			"or read from --password-file; it is never an argument.",
@@ -40,7 +43,10 @@ func (a *app) keyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showKey(s.PublicKey(), path, keyForm(line))
+			if err := a.showKey(s.PublicKey(), path, keyForm(line)); err != nil {
+				return err
+			}
+			return a.showPlayKeys()
 		},
 	}
 	cmd.AddCommand(a.keyEncryptCommand(), a.keyDecryptCommand(), a.keyImportCommand())
@@ -53,13 +59,34 @@ func (a *app) showKey(key events.PubKey, path, form string) error {
 	if err != nil {
 		return err
 	}
+	role := or(keyRoles[filepath.Base(path)], "node")
 	if a.json {
-		a.object(a.Out, map[string]any{"role": "node", "key": key, "npub": npub, "file": path, "form": form})
+		a.object(a.Out, map[string]any{"role": role, "key": key, "npub": npub, "file": path, "form": form})
 		return nil
 	}
-	return a.columns("ROLE\tKEY\tNPUB\tFILE", func(w io.Writer) {
-		fmt.Fprintf(w, "node\t%s\t%s\t%s\n", key, npub, path)
-	})
+	fmt.Fprintf(a.Out, "%s\n  key   %s\n  npub  %s\n  file  %s\n", role, key, npub, path)
+	return nil
+}
+
+// keyRoles are whose keys 'infernet up' keeps beside the node's, by their files.
+var keyRoles = map[string]string{"bank.key": "bank", "node.wallet.key": "node's wallet", "customer.wallet.key": "your wallet"}
+
+// showPlayKeys shows those keys, as far as they are there.
+func (a *app) showPlayKeys() error {
+	for _, file := range slices.Sorted(maps.Keys(keyRoles)) {
+		path := a.settings.path(file)
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		k, err := keys(path)
+		if err != nil {
+			return err
+		}
+		if err := a.showKey(k.PublicKey(), path, plainKey); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keyFile is the file that a command is about: the node's, if none is named.
@@ -70,7 +97,7 @@ func (a *app) keyFile(args []string) (path, line string, err error) {
 	}
 	line, err = readSecret(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = withHint(usage("there is no key file %s", path), "infernet key   (makes one)")
+		err = withHint(usage("there is no key file %s", path), "infernet key  # makes one")
 	}
 	return path, line, err
 }

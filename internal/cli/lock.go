@@ -5,10 +5,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 )
+
+// heldError says that a daemon runs in a data folder already.
+type heldError struct {
+	part, dir string
+	at        string // where it is; "" if it has not said so
+}
+
+func (e *heldError) Error() string {
+	if e.at != "" {
+		return fmt.Sprintf("a %s runs in the data folder %s already: %s is up", e.part, e.dir, e.at)
+	}
+	return fmt.Sprintf("a %s runs in the data folder %s already", e.part, e.dir)
+}
 
 // lock keeps a second daemon that plays one of these parts (relay, node, bank) out of a data folder, until unlock.
 func (s *settings) lock(parts ...string) (unlock func(), err error) {
@@ -31,13 +45,22 @@ func (s *settings) lock(parts ...string) (unlock func(), err error) {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 			unlock()
 			if errors.Is(err, syscall.EWOULDBLOCK) {
-				dir := filepath.Clean(s.text("data_dir"))
-				return nil, withHint(fmt.Errorf("a %s runs in the data folder %s already", part, dir), "add --data-dir %s-2", dir)
+				at, _ := os.ReadFile(s.path(part + ".lock"))
+				return nil, &heldError{part, filepath.Clean(s.text("data_dir")), strings.TrimSpace(string(at))}
 			}
+			return nil, err
+		}
+		if err := f.Truncate(0); err != nil { // what a daemon that is gone said of itself
+			unlock()
 			return nil, err
 		}
 	}
 	return unlock, nil
+}
+
+// held says where the daemon that holds a lock is, for whoever finds it held.
+func (s *settings) held(part, at string) error {
+	return os.WriteFile(s.path(part+".lock"), []byte(at+"\n"), 0o600)
 }
 
 // readyFlag is for scripts: a daemon writes where it is into a file, once it works.

@@ -14,6 +14,7 @@ import (
 
 	"infernet/consumer"
 	"infernet/events"
+	"infernet/internal/pool"
 )
 
 func (a *app) marketCommand() *cobra.Command {
@@ -27,15 +28,33 @@ func (a *app) marketCommand() *cobra.Command {
 					return err
 				}
 				defer done()
-				return show(cmd.Context(), c)
+				err = show(cmd.Context(), c)
+				a.tellAway(c.Pool)
+				return err
 			},
 		})
 	}
 	list("nodes", "The nodes, living ones first", "node, name, alive, kinds, market (models, prices, gpus, concurrency, pay, delivery, payee)", a.marketNodes)
-	list("models", "The models that living nodes run, and the best price of each", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketModels)
+	list("models", "The models that living nodes run, and the best price of each", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out, nodes", a.marketModels)
 	list("prices", "What every living node asks for every model", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketPrices)
 	list("offers", "The offers of the last minutes that are open, not encrypted to one customer", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
 	return cmd
+}
+
+// tellAway names the relays that do not answer, unless a program reads: what they have is missing.
+func (a *app) tellAway(p *pool.Pool) {
+	if a.json {
+		return
+	}
+	for _, r := range p.Status() {
+		for until := time.Now().Add(time.Second / 2); !r.Connected && r.Err == nil && time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+			i := slices.IndexFunc(p.Status(), func(now pool.RelayStatus) bool { return now.URL == r.URL })
+			r = p.Status()[i]
+		}
+		if !r.Connected {
+			a.tell("relay  ", "%s does not answer: %s", r.URL, shortly(r.Err))
+		}
+	}
 }
 
 // columns writes a table.
@@ -57,18 +76,30 @@ func (a *app) marketNodes(ctx context.Context, c *consumer.Consumer) error {
 		}
 		return nil
 	}
-	return a.columns("NODE\tNAME\tSTATE\tLOAD\tMODELS\tPAY", func(w io.Writer) {
+	return a.columns("NODE\tNAME\tSTATE\tSEEN\tLOAD\tMODELS\tPAY", func(w io.Writer) {
 		for _, n := range nodes {
-			state, load := "silent", "-"
+			state, load, seen := "silent", "-", "-"
 			if n.Beat != nil {
+				seen = age(time.Since(n.Beat.At.Time()))
 				load = fmt.Sprintf("%d/%d", n.Beat.Load, n.Beat.Capacity)
 			}
 			if n.Alive(time.Now()) {
 				state = or(n.Beat.Status, "alive")
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), n.Profile.Name, state, load, strings.Join(n.Models, " "), strings.Join(n.Profile.Market.Pay, " "))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), n.Profile.Name, state, seen, load, strings.Join(n.Models, " "), strings.Join(n.Profile.Market.Pay, " "))
 		}
 	})
+}
+
+// age is how long ago something was, roughly.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", max(0, int(d.Seconds())))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	}
+	return fmt.Sprintf("%d h ago", int(d.Hours()))
 }
 
 // asked is one model at one node.
@@ -108,13 +139,26 @@ func (a *app) marketModels(ctx context.Context, c *consumer.Consumer) error {
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
-	return a.showAsks(slices.DeleteFunc(all, func(x asked) bool {
-		again := seen[x.Model.ID]
-		seen[x.Model.ID] = true
-		return again
-	}))
+	nodes, best := map[string]int{}, all[:0:0]
+	for _, x := range all { // the cheapest comes first
+		if nodes[x.Model.ID]++; nodes[x.Model.ID] == 1 {
+			best = append(best, x)
+		}
+	}
+	if a.json {
+		for _, x := range best {
+			a.object(a.Out, map[string]any{"node": x.Node, "model": x.Model, "msat_per_1000_in_1000_out": x.Per, "nodes": nodes[x.Model.ID]})
+		}
+		return nil
+	}
+	return a.columns("MODEL\tKINDS\tCONTEXT\tNODES\t1000 IN + 1000 OUT FROM\tAT", func(w io.Writer) {
+		for _, x := range best {
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", x.Model.ID, kindsOf(x), x.Model.Context, nodes[x.Model.ID], x.Per.Human(), cutKey(string(x.Node)))
+		}
+	})
 }
+
+func kindsOf(x asked) string { return strings.Trim(fmt.Sprint(x.Model.Kinds), "[]") }
 
 func (a *app) showAsks(all []asked) error {
 	if a.json {
@@ -123,10 +167,10 @@ func (a *app) showAsks(all []asked) error {
 		}
 		return nil
 	}
-	return a.columns("MODEL\tKINDS\tCONTEXT\tBASE\tPER 1000 IN\tPER 1000 OUT\tNODE", func(w io.Writer) {
+	return a.columns("MODEL\tNODE\tBASE\t1000 IN\t1000 OUT\tKINDS", func(w io.Writer) {
 		for _, x := range all {
 			p := x.Model.Price
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", x.Model.ID, strings.Trim(fmt.Sprint(x.Model.Kinds), "[]"), x.Model.Context, p.Base.Human(), p.In.Human(), p.Out.Human(), cutKey(string(x.Node)))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", x.Model.ID, cutKey(string(x.Node)), p.Base.Human(), p.In.Human(), p.Out.Human(), kindsOf(x))
 		}
 	})
 }
@@ -153,9 +197,12 @@ func (a *app) marketOffers(ctx context.Context, c *consumer.Consumer) error {
 		}
 		return nil
 	}
+	if len(offers) == 0 {
+		fmt.Fprintln(a.Err, "no open offer in the last ten minutes: offers in auctions are encrypted to their customers, unless those run with --open")
+	}
 	return a.columns("OFFER\tJOB\tNODE\tAMOUNT\tMODEL\tPAY", func(w io.Writer) {
 		for _, o := range offers {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(o.ID)), cutKey(string(o.Job)), cutKey(string(o.Author)), o.Amount.Human(), o.Model, o.Pay)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(o.ID)), cutKey(string(o.Job)), cutKey(string(o.Author)), o.Amount.Human(), or(o.Model, "-"), or(o.Pay, "-"))
 		}
 	})
 }

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 	"github.com/nbd-wtf/go-nostr/nip19"
@@ -53,7 +55,7 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 		f.Lookup(flag).DefValue = k.standard // what the help shows
 	}
 	f.StringVar(&o.system, "system", "", "what the model is told before the prompt")
-	f.StringVar(&o.node, "node", "", "key of the node to buy from, directly")
+	f.StringVar(&o.node, "node", "", "key of the node to buy from, directly, or its beginning")
 	f.Int64Var(&o.maxTokens, "max-tokens", 0, "most tokens out")
 	f.Int64Var(&o.seed, "seed", 0, "seed of the sampling")
 	f.Float64Var(&o.temperature, "temperature", 0, "0 is the most likely text")
@@ -85,7 +87,7 @@ func attach(path string) (events.Input, error) {
 	}
 	if info.Size() > events.MaxEncrypted*3/4 {
 		return events.Input{}, withHint(usage("--input %s: %d bytes, at most %d travel in an event", path, info.Size(), events.MaxEncrypted*3/4),
-			"ffmpeg -i %s -ac 1 -c:a libopus -b:a 16k small.ogg   (12 s of speech fit)", quoted(path))
+			"ffmpeg -i %s -ac 1 -c:a libopus -b:a 16k small.ogg  # 12 s of speech fit", quoted(path))
 	}
 	body, err := os.ReadFile(path)
 	if err != nil {
@@ -160,10 +162,13 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	return order, events.Kinds[order.Kind].Check(&events.Request{Kind: order.Kind, Inputs: order.Inputs, Params: order.Params})
 }
 
+// keyStart is the beginning of a key, as tables print it, or more of it.
+var keyStart = regexp.MustCompile(`^[0-9a-f]{8,63}$`)
+
 // checkOrder says what is wrong with an order before anything is opened for it.
 func checkOrder(o *consumer.Order) error {
 	if _, ok := events.Kinds[o.Kind]; !ok {
-		return usage("--kind %d: there are %v", o.Kind, slices.Sorted(maps.Keys(events.Kinds)))
+		return usage("--kind %d: there are %s", o.Kind, strings.Trim(strings.ReplaceAll(fmt.Sprint(slices.Sorted(maps.Keys(events.Kinds))), " ", ", "), "[]"))
 	}
 	if ways := []string{consumer.Auction, consumer.Direct, consumer.Plain}; !slices.Contains(ways, o.Way) {
 		return usage("run.way: %q is none of %s", o.Way, strings.Join(ways, ", "))
@@ -174,13 +179,16 @@ func checkOrder(o *consumer.Order) error {
 		}
 	}
 	if o.Life <= 0 {
-		return withHint(usage("run.deadline: %s is over at once", o.Life), "infernet run --deadline 5m 'Spell lantern'")
+		return withHint(usage("run.deadline: %s is over at once", o.Life), "infernet run --deadline 5m %s", quoted(tryPrompt))
+	}
+	if window := max(o.Window, time.Second); o.Way == consumer.Auction && !o.First && o.Life <= window {
+		return usage("run.deadline: %s is no longer than the %s in which offers are collected", o.Life, window)
 	}
 	if o.Hedge < 0 {
 		return usage("run.hedge: %s is below 0", o.Hedge)
 	}
 	if o.Hedge > 0 && (o.Way == consumer.Plain || o.Node != "") {
-		return withHint(usage("run.hedge: a second node cannot be asked in a plain job, or one for --node"), "infernet run --hedge 0s …")
+		return withHint(usage("run.hedge: a second node cannot be asked in a plain job, or one for --node"), "infernet run --hedge 0s %s", quoted(tryPrompt))
 	}
 	if o.Window < 0 {
 		return usage("run.window: %s is below 0", o.Window)
@@ -190,8 +198,9 @@ func checkOrder(o *consumer.Order) error {
 			o.Node = events.PubKey(key.(string))
 		}
 	}
-	if o.Node != "" && !nostr.IsValidPublicKey(string(o.Node)) {
-		return withHint(usage("--node %s: no key of 64 hex characters, nor npub", o.Node), "infernet market nodes")
+	o.Node = events.PubKey(strings.ToLower(string(o.Node)))
+	if o.Node != "" && !nostr.IsValidPublicKey(string(o.Node)) && !keyStart.MatchString(string(o.Node)) {
+		return withHint(usage("--node %s: neither a key in hex or npub, nor the first 8 or more characters of one", o.Node), "infernet market nodes")
 	}
 	return nil
 }
@@ -215,7 +224,10 @@ func (a *app) prompt(args []string) (string, error) {
 	if len(body) > events.MaxEvent {
 		return "", withHint(usage("the prompt on stdin has more than %d bytes, which no event carries", events.MaxEvent), "head -c 40000 FILE | infernet run -")
 	}
-	return string(body), notEmpty(string(body))
+	if strings.TrimSpace(string(body)) == "" {
+		return "", withHint(usage("nothing came on stdin"), "echo %s | infernet run -", quoted(tryPrompt))
+	}
+	return string(body), nil
 }
 
 // onePrompt wants the prompt as one argument, which newcomers forget to quote; none where a file is the input.
@@ -228,14 +240,14 @@ func onePrompt(cmd *cobra.Command, args []string) error {
 		if len(files) > 0 {
 			return nil
 		}
-		return withHint(usage("there is no prompt"), "infernet run 'Spell lantern'")
+		return withHint(usage("there is no prompt"), "infernet run %s", quoted(tryPrompt))
 	}
 	return withHint(usage("the prompt is %d arguments, not one", len(args)), "infernet run %s", quoted(strings.Join(args, " ")))
 }
 
 func notEmpty(prompt string) error {
 	if strings.TrimSpace(prompt) == "" {
-		return withHint(usage("the prompt is empty"), "infernet run 'Spell lantern'")
+		return withHint(usage("the prompt is empty"), "infernet run %s", quoted(tryPrompt))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type waiting struct {
 	last  string
 	timer *time.Timer
 	ended bool
+	open  bool // a line of streamed text is not at its end
 }
 
 func startWaiting(to io.Writer, what string) *waiting {
@@ -35,12 +37,39 @@ func (w *waiting) say() {
 	if w.ended {
 		return
 	}
-	fmt.Fprintf(w.to, "waiting for %s, %.0f s so far\n", w.last, time.Since(w.began).Seconds())
+	w.print(fmt.Sprintf("waiting for %s, %.0f s so far", w.last, time.Since(w.began).Seconds()))
 	w.timer.Reset(patience)
 }
 
-// heard notes that something came, and what comes next; "" if that is what came before.
+// print writes a line of the conversation, on a line of its own also where text streams. The caller holds w.mu.
+func (w *waiting) print(line string) {
+	if w.open {
+		fmt.Fprintln(w.to)
+		w.open = false
+	}
+	fmt.Fprintln(w.to, line)
+}
+
+// tell says something besides.
+func (w *waiting) tell(line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.print(line)
+}
+
+// text notes that a piece of text came, and was shown.
+func (w *waiting) text(piece string) {
+	w.heard("the rest of the answer")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open = !strings.HasSuffix(piece, "\n")
+}
+
+// heard notes that something came, and what comes next; "" if that is what came before. No one waits on a nil.
 func (w *waiting) heard(next string) {
+	if w == nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if next != "" {
@@ -55,7 +84,13 @@ func (w *waiting) heard(next string) {
 func next(s consumer.Step) string {
 	switch m := s.Message.(type) {
 	case *events.Request:
-		return "offers"
+		switch {
+		case m.Bids != nil:
+			return "offers"
+		case len(m.To) == 1:
+			return "node " + cutKey(string(m.To[0])) + " to answer"
+		}
+		return "a node that takes the job"
 	case *events.Award:
 		return "the node that was chosen"
 	case *events.Invoice:
@@ -70,8 +105,11 @@ func next(s consumer.Step) string {
 
 // end says nothing any more.
 func (w *waiting) end() {
+	if w == nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended = true
+	w.ended, w.open = true, false
 	w.timer.Stop()
 }

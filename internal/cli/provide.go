@@ -22,7 +22,7 @@ import (
 func provideFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	for flag, setting := range map[string]string{
-		"engine": "provide.engine", "name": "provide.name", "about": "provide.about", "slots": "provide.slots", "pay": "provide.pay",
+		"engine": "provide.engine", "name": "provide.name", "about": "provide.about", "slots": "provide.slots", "pay": "provide.pay", "wallet": "provide.wallet",
 		"price-base": "provide.price.base", "price-in": "provide.price.in", "price-out": "provide.price.out",
 	} {
 		k := settingOf(setting)
@@ -43,9 +43,11 @@ func provideFlags(cmd *cobra.Command) {
 func (a *app) provideCommand() *cobra.Command {
 	var ready *string
 	cmd := &cobra.Command{
-		Use:         "provide",
-		Short:       "Sell what this machine can compute",
-		Long:        "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.",
+		Use:   "provide",
+		Short: "Sell what this machine can compute",
+		Long: "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.\n\n" +
+			"A node that is paid needs a wallet: --wallet file:/path of a file, readable only by you, that holds its nostr+walletconnect://\n" +
+			"address (or the setting provide.wallet). With --free the node asks for nothing and needs none.\n\n" + engineHelp,
 		Example:     "infernet provide --engine echo: --free",
 		Annotations: says("node, engine, wallet; once jobs are taken"),
 		Args:        cobra.NoArgs,
@@ -58,7 +60,7 @@ func (a *app) provideCommand() *cobra.Command {
 			defer unlock()
 			return a.provide(cmd.Context(), free, func(n *node) error {
 				a.tell("node   ", "%s on %s", n.key, strings.Join(a.settings.list("relays"), ", "))
-				a.tell("engine ", "%s", n.engine)
+				a.tellEngine(n.engine)
 				a.tell("wallet ", "%s", n.wallet)
 				if a.json {
 					a.object(a.Out, map[string]string{"node": n.key, "engine": n.engine, "wallet": n.wallet})
@@ -80,6 +82,14 @@ func (a *app) tell(what, format string, args ...any) {
 	fmt.Fprintf(a.Err, "%s %s\n", what, hide(fmt.Sprintf(format, args...)))
 }
 
+// tellEngine names the engine, and where it was found, on a second line if both are too long for one.
+func (a *app) tellEngine(named string) {
+	if i := strings.LastIndex(named, " ("); i > 0 && len(named) > 72 {
+		named = named[:i] + "\n       " + named[i:]
+	}
+	a.tell("engine ", "%s", named)
+}
+
 // provide runs a node until ctx ends. ready is called once it is known on a relay.
 func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) error {
 	if err := a.settings.makeDataDir(); err != nil {
@@ -90,6 +100,11 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 		return err
 	}
 	defer unlocked()
+	var waits *waiting
+	if !a.json {
+		waits = startWaiting(a.Err, "the engine")
+	}
+	defer waits.end()
 	e, named, err := a.openEngine(ctx)
 	if err != nil {
 		return err
@@ -100,6 +115,7 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 		return err
 	}
 	defer l.Close()
+	waits.heard("the relays")
 	p, err := a.connect(ctx, signer)
 	if err != nil {
 		return err
@@ -114,8 +130,8 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 			return err
 		}
 		if w == nil {
-			return withHint(fmt.Errorf("%w: no wallet to be paid into", wallet.ErrUnavailable),
-				"infernet provide --free   (or set provide.wallet to file:/path of a file with a nostr+walletconnect:// address)")
+			return withHint(fmt.Errorf("%w: no wallet to be paid into%s", wallet.ErrUnavailable, a.foreign(a.settings.path("node.wallet"))),
+				"%s", remark(again(a.args, "--free", ""), "to be paid instead: --wallet file:/path of a file that holds its address"))
 		}
 		defer w.Close()
 		receiver, ok := w.(wallet.Receiver)
@@ -123,6 +139,7 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 			return usage("provide.wallet: %s cannot be paid into", w.Describe())
 		}
 		config.Wallet, said = receiver, w.Describe()
+		waits.heard("the wallet: " + said)
 	} else {
 		config.Price, config.Prices = events.Price{}, nil
 	}
@@ -137,6 +154,7 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
 	err = awaitBeat(beats, began, ended)
+	waits.end()
 	if err == nil {
 		if err = ready(&node{string(signer.PublicKey()), named, said}); err == nil {
 			err = <-ended

@@ -136,7 +136,7 @@ func (a *app) proof(ctx context.Context, arg string) (*events.Proof, error) {
 	read := json.NewDecoder(bytes.NewReader(body))
 	read.DisallowUnknownFields()
 	if err := read.Decode(&proof); err != nil {
-		return nil, withHint(usage("%s is no proof: %w", arg, err), "infernet receipt export ID > proof.json")
+		return nil, withHint(usage("%s is no proof: %w", arg, err), "infernet receipt export last > proof.json")
 	}
 	return &proof, nil
 }

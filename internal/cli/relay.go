@@ -44,6 +44,9 @@ func (a *app) relayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := a.settings.held("relay", r.URL()); err != nil {
+				return errors.Join(err, r.Close())
+			}
 			a.tell("relay  ", "%s", r.URL())
 			if a.json {
 				a.object(a.Out, map[string]string{"relay": r.URL()})
@@ -79,7 +82,7 @@ func (a *app) openRelay(ctx context.Context) (*relay.Relay, error) {
 func (a *app) openDoor() (*httpd.Server, error) {
 	s := a.settings
 	if _, err := net.ResolveTCPAddr("tcp", s.text("relay.listen")); err != nil {
-		return nil, withHint(usage("relay.listen: %w", err), "--listen %s", settingOf("relay.listen").standard)
+		return nil, withHint(usage("relay.listen: %w", err), "%s", again(a.args, "--listen", settingOf("relay.listen").standard))
 	}
 	c := httpd.Config{
 		Listen: s.text("relay.listen"), URL: s.text("relay.url"), Hosts: s.list("relay.hosts"), Origins: s.list("relay.origins"),

@@ -10,6 +10,7 @@ import (
 
 	"infernet/consumer"
 	"infernet/internal/ledger"
+	"infernet/internal/pool"
 	"infernet/wallet"
 )
 
@@ -21,8 +22,8 @@ func (a *app) runCommand() *cobra.Command {
 		Long: "Buys one job by auction (or directly, or as plain NIP-90), pays, streams the answer and verifies it. PROMPT - reads stdin.\n\n" +
 			"Other kinds of jobs: --kind 5250 -o hello.ogg 'Hello' speaks a text, --kind 5000 --input hello.ogg hears what is said,\n" +
 			"--kind 5100 -o lantern.png 'A lantern' paints. Files travel inside the events and have to be small.",
-		Example:     "infernet run 'Spell lantern'\ninfernet run --kind 5250 -o hello.ogg 'Hello'",
-		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms, took_ms; with --verbose, before it, job with event or with delta"),
+		Example:     "infernet run '" + tryPrompt + "'\ninfernet run --kind 5250 -o hello.ogg 'Hello'",
+		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms; with --verbose, before it, job with event or with delta"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd, &o, args)
@@ -56,6 +57,17 @@ func (a *app) run(cmd *cobra.Command, o *orderFlags, args []string) error {
 // buyer opens what is needed to buy: ledger, relays, wallet.
 func (a *app) buyer(ctx context.Context) (*consumer.Consumer, func(), error) {
 	return a.openConsumer(ctx, true)
+}
+
+// reader opens only the ledger: what it looks at is over, and no relay is needed.
+func (a *app) reader() (*consumer.Consumer, func(), error) {
+	l, err := a.openLedger()
+	if err != nil {
+		return nil, nil, err
+	}
+	p := pool.New(context.Background(), nil, pool.WithLog(a.log))
+	c, err := consumer.New(consumer.Config{Pool: p, Ledger: l, Log: a.log})
+	return c, func() { p.Close(); l.Close() }, err
 }
 
 // looker opens what is needed to look: ledger and relays.

@@ -17,8 +17,11 @@ func readSecret(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if info.IsDir() {
+		return "", withHint(fmt.Errorf("%s is a directory", path), "ls -l %s", quoted(path))
+	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", withHint(fmt.Errorf("%s can be read by others", path), "chmod 600 %s", path)
+		return "", withHint(fmt.Errorf("%s can be read by others", path), "chmod 600 %s", quoted(path))
 	}
 	body, err := os.ReadFile(path)
 	return strings.TrimSpace(string(body)), err
@@ -49,7 +52,12 @@ func keys(path string) (*events.Keys, error) {
 	}
 	k, err := events.NewKeys(secret)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, noKey(path, err)
 	}
 	return k, nil
+}
+
+// noKey says that a file holds no key, and how to put it aside.
+func noKey(path string, err error) error {
+	return withHint(fmt.Errorf("%s holds no key: %w", path, err), "mv %s %s; infernet key  # makes a new one", quoted(path), quoted(path+".bad"))
 }

@@ -24,27 +24,88 @@ type settings struct {
 	values map[string]string
 	source map[string]string
 	prices map[string]events.Price // provide.prices.<model>
-	bad    []error
+	home   string                  // where the data folder is if nobody says
 }
 
-// loadSettings reads defaults, the file and the environment; flags come last.
+// loadSettings reads defaults, the file and the environment; flags come last. With an error come the settings that could be
+// read.
 func loadSettings(env func(string) string, file string) (*settings, error) {
 	s := &settings{values: map[string]string{}, source: map[string]string{}, prices: map[string]events.Price{}}
 	for _, k := range table {
 		s.put(k.name, k.standard, "default")
 	}
 	home := env("HOME")
-	s.put("data_dir", filepath.Join(or(env("XDG_DATA_HOME"), filepath.Join(home, ".local/share")), "infernet"), "default")
+	s.home = filepath.Join(or(env("XDG_DATA_HOME"), filepath.Join(home, ".local/share")), "infernet")
+	s.put("data_dir", s.home, "default")
 	s.file = or(file, env("INFERNET_CONFIG"), filepath.Join(or(env("XDG_CONFIG_HOME"), filepath.Join(home, ".config")), "infernet", "config.toml"))
-	if err := s.readFile(); err != nil && (!errors.Is(err, fs.ErrNotExist) || file != "") {
-		return nil, &usageError{fmt.Errorf("read the settings: %w", err)}
+	err := s.readFile()
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && file == "":
+		err = nil
+	case err != nil && !errors.As(err, new(*usageError)):
+		err = &usageError{fmt.Errorf("read the settings: %w", err)}
 	}
 	for _, k := range table {
 		if v := env(envName(k.name)); v != "" {
 			s.put(k.name, v, envName(k.name))
 		}
 	}
-	return s, nil
+	return s, err
+}
+
+// outside are variables that begin with INFERNET_ and set no setting.
+var outside = []string{"INFERNET_CONFIG", "INFERNET_CACHE", "INFERNET_LONG", "INFERNET_PROBE_PORTS"}
+
+// checkEnviron finds a variable whose name is mistyped: what somebody set is not to be left out in silence.
+func checkEnviron(environ []string) error {
+	known := slices.Clone(outside)
+	for _, k := range table {
+		known = append(known, envName(k.name))
+	}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if value == "" || !strings.HasPrefix(name, "INFERNET_") || slices.Contains(known, name) || strings.HasPrefix(name, "INFERNET_TEST_") {
+			continue
+		}
+		plain := func(s string) string { return strings.ReplaceAll(s, "_", "") }
+		for _, k := range known {
+			if plain(k) == plain(name) {
+				return withHint(usage("%s sets nothing; is %s meant?", name, k), "unset %s  # and set %s", name, k)
+			}
+		}
+		rest := strings.TrimPrefix(name, "INFERNET_")
+		section, _, _ := strings.Cut(rest, "_") // others may have variables of their own
+		if near := events.Near(rest, trimmed(known)); len(near) > 0 && (near[0] == rest+"S" || strings.HasPrefix(near[0], section+"_")) {
+			return withHint(usage("%s sets nothing; is INFERNET_%s meant?", name, near[0]), "unset %s  # and set INFERNET_%s", name, near[0])
+		}
+	}
+	return nil
+}
+
+func trimmed(names []string) (all []string) {
+	for _, name := range names {
+		all = append(all, strings.TrimPrefix(name, "INFERNET_"))
+	}
+	return all
+}
+
+// mend adds to an error how to mend a setting: where it comes from.
+func (s *settings) mend(name string, err error) error {
+	switch source := s.source[name]; source {
+	case envName(name):
+		return withHint(err, "unset %s", source)
+	case s.file:
+		return withHint(err, "%s", s.edit(lineOf(s.file, name)))
+	}
+	return err
+}
+
+// edit is the command that opens the config file at a line, 0 if it is not known.
+func (s *settings) edit(line int) string {
+	if line == 0 {
+		return "${EDITOR:-vi} " + quoted(s.file)
+	}
+	return fmt.Sprintf("${EDITOR:-vi} +%d %s", line, quoted(s.file))
 }
 
 func or(values ...string) string {
@@ -68,34 +129,41 @@ func (s *settings) flag(name, value string) {
 // check holds every value against its kind.
 func (s *settings) check() error {
 	for _, k := range table {
-		v := s.values[k.name]
-		var err error
-		switch k.kind {
-		case "number":
-			n, wrong := strconv.ParseInt(v, 10, 64)
-			if err = wrong; err == nil && (n < 0 || n > int64(events.MaxMsat)) {
-				return usage("%s (from %s): %d is out of bounds, 0 to %d", k.name, s.source[k.name], n, int64(events.MaxMsat))
-			}
-		case "list":
-			if k.name == "provide.pay" {
-				for _, way := range s.list(k.name) {
-					if ways := []string{events.PayPrepaid, events.PayHold, events.PaySealed}; !slices.Contains(ways, way) {
-						return usage("%s (from %s): %q is none of %s", k.name, s.source[k.name], way, strings.Join(ways, ", "))
-					}
+		if err := s.checkOne(k); err != nil {
+			return s.mend(k.name, err)
+		}
+	}
+	return nil
+}
+
+func (s *settings) checkOne(k setting) error {
+	v := s.values[k.name]
+	var err error
+	switch k.kind {
+	case "number":
+		n, wrong := strconv.ParseInt(v, 10, 64)
+		if err = wrong; err == nil && (n < 0 || n > int64(events.MaxMsat)) {
+			return usage("%s (from %s): %d is out of bounds, 0 to %d", k.name, s.source[k.name], n, int64(events.MaxMsat))
+		}
+	case "list":
+		if k.name == "provide.pay" {
+			for _, way := range s.list(k.name) {
+				if ways := []string{events.PayPrepaid, events.PayHold, events.PaySealed}; !slices.Contains(ways, way) {
+					return usage("%s (from %s): %q is none of %s", k.name, s.source[k.name], way, strings.Join(ways, ", "))
 				}
 			}
-		case "duration":
-			_, err = time.ParseDuration(v)
-		case "yesno":
-			_, err = strconv.ParseBool(v)
-		case "file":
-			if v != "" && strings.Contains(v, "secret=") {
-				return usage("%s (from %s) holds a secret; put the address into a file only you can read and set %s to file:/path of it", k.name, s.source[k.name], k.name)
-			}
 		}
-		if err != nil {
-			return usage("%s (from %s): %q is no %s", k.name, s.source[k.name], v, k.kind)
+	case "duration":
+		_, err = time.ParseDuration(v)
+	case "yesno":
+		_, err = strconv.ParseBool(v)
+	case "file":
+		if v != "" && strings.Contains(v, "secret=") {
+			return usage("%s (from %s) holds a secret; put the address into a file only you can read and set %s to file:/path of it", k.name, s.source[k.name], k.name)
 		}
+	}
+	if err != nil {
+		return usage("%s (from %s): %q is no %s", k.name, s.source[k.name], v, k.kind)
 	}
 	return nil
 }
@@ -131,10 +199,19 @@ func (s *settings) path(parts ...string) string {
 	return filepath.Join(append([]string{s.text("data_dir")}, parts...)...)
 }
 
+// dataDirError says why the data folder cannot be made.
+type dataDirError struct {
+	error
+	home string
+}
+
+func (e *dataDirError) Error() string { return "data folder: " + e.error.Error() }
+func (e *dataDirError) Unwrap() error { return e.error }
+
 // makeDataDir makes the data folder, for its owner only.
 func (s *settings) makeDataDir() error {
 	if err := os.MkdirAll(s.text("data_dir"), 0o700); err != nil {
-		return withHint(fmt.Errorf("data folder: %w", err), "add --data-dir with a folder of yours")
+		return &dataDirError{err, s.home}
 	}
 	return nil
 }

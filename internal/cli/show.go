@@ -31,6 +31,7 @@ func (a *app) newShower(verbose bool) *shower {
 	w := &shower{app: a, verbose: verbose}
 	if !a.json {
 		w.waiting = startWaiting(a.Err, "the relays")
+		a.talk.Store(w.waiting)
 	}
 	return w
 }
@@ -39,8 +40,8 @@ func (a *app) newShower(verbose bool) *shower {
 func (w *shower) step(s consumer.Step) {
 	switch {
 	case w.waiting == nil:
-	case s.Delta != "": // text says enough
-		w.waiting.end()
+	case s.Delta != "":
+		defer w.waiting.text(s.Delta)
 	default:
 		w.waiting.heard(next(s))
 	}
@@ -85,7 +86,7 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		}
 		var none *consumer.NoOffersError
 		if w.poor && errors.As(err, &none) && len(none.Near) == 0 {
-			return withHint(err, "infernet doctor   (there is no wallet: only free jobs can be bought)")
+			return withHint(err, "infernet doctor  # there is no wallet: only free jobs can be bought")
 		}
 		if w.free && errors.As(err, &none) && none.About > 0 && slices.Contains(w.settings.list("run.pay"), events.PayFree) {
 			return withHint(err, "%s", again(w.args, "--pay", events.PayPrepaid))
@@ -100,7 +101,10 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 	if w.json {
 		out := map[string]any{
 			"job": d.Job, "node": d.Node, "model": d.Model, "content": d.Text, "usage": map[string]int64{"in": d.Usage.In, "out": d.Usage.Out},
-			"pay": d.Pay, "paid_msat": d.Paid, "took_ms": d.Took.Milliseconds(), "first_ms": d.First.Milliseconds(), "receipt": d.Receipt != nil,
+			"pay": d.Pay, "paid_msat": d.Paid, "took_ms": d.Took.Milliseconds(), "receipt": d.Receipt != nil,
+		}
+		if d.First > 0 {
+			out["first_ms"] = d.First.Milliseconds()
 		}
 		if d.Paid > 0 {
 			out["payment_hash"] = d.Hash.String()

@@ -59,7 +59,7 @@ func (a *app) signer(ctx context.Context, path string) (s events.Signer, done fu
 		fmt.Fprintf(a.Err, "the bunker wants you to agree at %s\n", url)
 	}})
 	if err != nil {
-		return nil, nil, withHint(fmt.Errorf("%s: %w", path, err), "infernet key --help   (what a key file can hold)")
+		return nil, nil, withHint(fmt.Errorf("%s: %w", path, err), "infernet key --help  # what a key file can hold")
 	}
 	return b, func() { b.Close() }, nil
 }
@@ -84,7 +84,7 @@ func (a *app) unlock(path, line string) (*events.Keys, error) {
 	}
 	k, err := events.NewKeys(line)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("%s: %w", path, err), "infernet key --help   (what a key file can hold)")
+		return nil, noKey(path, err)
 	}
 	return k, nil
 }
@@ -137,7 +137,8 @@ func (a *app) password(prompt string, fresh bool) (string, error) {
 	}
 	fd, typed := a.terminal()
 	if !typed {
-		return "", withHint(usage("a password is needed, and nobody is at a terminal to type it"), "add --password-file with a file that only you can read")
+		return "", withHint(usage("a password is needed, and nobody is at a terminal to type it"), "%s",
+			remark(again(a.args, "--password-file", "/path/of/a/file"), "that only you can read"))
 	}
 	ask := func(prompt string) (string, error) {
 		fmt.Fprintf(a.Err, "%s: ", prompt)

@@ -20,11 +20,14 @@ func (a *app) upCommand() *cobra.Command {
 		Use:   "up",
 		Short: "Run a whole market on this machine: relay, provider and play money",
 		Long: "Runs a relay, a play-money wallet service and a provider in one process, and makes wallets with play money for the\n" +
-			"provider and for you, so that 'infernet run' in another terminal just works. Play money is worth nothing.",
+			"provider and for you, so that 'infernet run' in another terminal just works. Play money is worth nothing.\n\n" + engineHelp,
 		Example:     "infernet up",
 		Annotations: says("relay, node, engine; once jobs are taken"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.settings.source["relays"] == "flag" {
+				return withHint(usage("--relay: up runs a relay of its own; provide sells on another"), "infernet provide --relay %s", quoted(hide(a.settings.text("relays"))))
+			}
 			free, _ = cmd.Flags().GetBool("free")
 			return a.up(cmd.Context(), free, *ready)
 		},
@@ -46,8 +49,10 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 	if err != nil {
 		return err
 	}
-	a.tell("relay  ", "%s", r.URL())
 	a.settings.put("relays", r.URL(), "up")
+	if err := a.settings.held("relay", r.URL()); err != nil {
+		return err
+	}
 	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx)) // the relay goes last: the others have last words
 	bankCtx, stopBank := context.WithCancel(relayCtx)
 	ctx, stop := context.WithCancelCause(ctx)
@@ -64,12 +69,13 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 	parts.Go(func() { stop(bank.Run(bankCtx)) })
 	defer parts.Wait()
 	defer stopBank()
-	a.tell("bank   ", "play money, worth nothing; every new account is given 100,000 sat")
-	err = a.provide(ctx, free, func(n *node) error {
+	err = a.provide(ctx, free, func(n *node) error { // all works: a market that does not is not announced
+		a.tell("relay  ", "%s", r.URL())
+		a.tell("bank   ", "play money, worth nothing; every new account is given 100,000 sat")
 		a.tell("node   ", "%s", n.key)
-		a.tell("engine ", "%s", n.engine)
+		a.tellEngine(n.engine)
 		a.tell("data   ", "%s", a.settings.text("data_dir"))
-		a.tell("try    ", "infernet run --relay %s 'Spell lantern'", r.URL())
+		a.tell("try    ", "%s", a.callable(fmt.Sprintf("infernet run --relay %s --temperature 0 --max-tokens 64 %s", r.URL(), quoted(tryPrompt))))
 		if a.json {
 			a.object(a.Out, map[string]string{"relay": r.URL(), "node": n.key, "engine": n.engine})
 		}

@@ -28,7 +28,7 @@ func (a *app) walletCommand() *cobra.Command {
 func (a *app) needWallet(ctx context.Context) (wallet.Wallet, error) {
 	w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
 	if w == nil && err == nil {
-		err = withHint(fmt.Errorf("%w: none is set", wallet.ErrUnavailable), "infernet up   (makes one with play money)")
+		err = withHint(fmt.Errorf("%w: none is set", wallet.ErrUnavailable), "infernet up  # makes one with play money")
 	}
 	return w, err
 }
@@ -90,11 +90,11 @@ func (a *app) walletPayCommand() *cobra.Command {
 			invoice, err := bolt11.Decode(raw)
 			switch {
 			case err != nil:
-				return withHint(usage("no invoice: %w", err), "infernet wallet invoice --help   (makes one)")
+				return withHint(usage("no invoice: %w", err), "infernet wallet invoice --help  # makes one")
 			case invoice.Amount == 0:
 				return usage("the invoice names no amount; ask its maker for one that does")
 			case invoice.Expired(time.Now()):
-				return fmt.Errorf("%w; hint: ask its maker for another", wallet.ErrExpired)
+				return fmt.Errorf("%w; ask its maker for another", wallet.ErrExpired)
 			case maxFee < 0 || maxFee > int64(events.MaxMsat/events.Sat):
 				return usage("--max-fee %d: no number of satoshi", maxFee)
 			}
@@ -123,7 +123,7 @@ func (a *app) payInvoice(ctx context.Context, raw string, invoice *bolt11.Invoic
 	r, err := payer.Pay(ctx, raw, maxFee)
 	if err != nil {
 		if errors.Is(err, wallet.ErrInFlight) || errors.Is(err, wallet.ErrUnavailable) {
-			return withHint(err, "infernet wallet pay %s   (it is paid once)", raw)
+			return withHint(err, "infernet wallet pay %s  # it is paid once", raw)
 		}
 		return err
 	}

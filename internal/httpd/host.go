@@ -35,7 +35,7 @@ func (n names) check(host string) *Refusal {
 			return nil
 		}
 	}
-	return refusal(http.StatusMisdirectedRequest, "%.100q is no name of this server; hint: its operator can add it to the setting relay.hosts", host)
+	return refusal(http.StatusMisdirectedRequest, "%.100q is no name of this server; its operator can add it to the setting relay.hosts", host)
 }
 
 // hostname takes the name out of a Host header: a name or an address, in brackets if it is one of IPv6, perhaps with a port.

@@ -77,7 +77,7 @@ func (s *Server) metricsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Metrics == "off" || s.Metrics == "local" && !isLocal(r) {
 			s.refuse(w, r, nil, refusal(http.StatusForbidden,
-				"metrics are for this machine only; hint: its operator can set relay.metrics to all"))
+				"metrics are for this machine only; its operator can set relay.metrics to all"))
 			return
 		}
 		show.ServeHTTP(w, r)

@@ -33,7 +33,7 @@ func (s *Server) Page(files fs.FS) error {
 		return fmt.Errorf("read the page: %w", err)
 	}
 	if tags["index.html"] == "" {
-		return fmt.Errorf("the page has no index.html; hint: build it")
+		return fmt.Errorf("the page has no index.html; it has to be built")
 	}
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/")

@@ -50,11 +50,11 @@ func newCertificates(c Config, at *net.TCPAddr) (*certificates, error) {
 	case c.CertFile == "" && c.KeyFile == "" && c.ACME == nil:
 		return nil, nil
 	case c.ACME != nil && (c.CertFile != "" || c.KeyFile != ""):
-		return nil, errors.New("TLS: an own certificate and one that is fetched are set; hint: leave one out")
+		return nil, errors.New("TLS: an own certificate and one that is fetched are set; leave one out")
 	case c.ACME != nil:
 		return t, t.prepare(c, at)
 	case c.CertFile == "" || c.KeyFile == "":
-		return nil, errors.New("TLS: a certificate needs its key; hint: set --tls-cert and --tls-key")
+		return nil, errors.New("TLS: a certificate needs its key; set --tls-cert and --tls-key")
 	}
 	if err := t.load(); err != nil {
 		return nil, fmt.Errorf("TLS: %w", err)

@@ -60,13 +60,24 @@ func (c *conn) status() RelayStatus {
 
 // run keeps a connection until ctx ends.
 func (c *conn) run(ctx context.Context) {
-	wait := backOffMin
+	wait, lost := backOffMin, false
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := c.session(ctx)
-		c.down(err)
+		err := c.session(ctx, func() {
+			c.p.log.Info("connected", "relay", c.url, "again", lost)
+			if lost {
+				c.p.watch(c.url, true, nil)
+			}
+			lost = false
+		})
+		was := c.down(err)
 		if ctx.Err() != nil {
 			break
+		}
+		if was {
+			lost = true
+			c.p.log.Info("lost the connection", "relay", c.url, "err", err)
+			c.p.watch(c.url, false, err)
 		}
 		if time.Since(began) > backOffMax {
 			wait = backOffMin
@@ -88,8 +99,8 @@ func (c *conn) run(ctx context.Context) {
 	c.tell(gone)
 }
 
-// session is one connection, from the dial to its end.
-func (c *conn) session(ctx context.Context) error {
+// session is one connection, from the dial to its end; there is called once it is made.
+func (c *conn) session(ctx context.Context, there func()) error {
 	dial, cancel := context.WithTimeout(ctx, dialIn)
 	defer cancel()
 	ws, _, err := websocket.Dial(dial, c.url, &websocket.DialOptions{CompressionMode: websocket.CompressionDisabled})
@@ -106,6 +117,7 @@ func (c *conn) session(ctx context.Context) error {
 	defer workers.Wait()
 	defer end(nil)
 	c.up(ws)
+	there()
 	err = c.read(ctx, ws)
 	if why := context.Cause(ctx); why != nil {
 		err = why
@@ -138,10 +150,11 @@ func (c *conn) ask() {
 	}
 }
 
-func (c *conn) down(err error) {
+// down says whether there was a connection.
+func (c *conn) down(err error) (was bool) {
 	c.p.mu.Lock()
 	c.mu.Lock()
-	if c.ws != nil {
+	if was = c.ws != nil; was {
 		c.since = time.Now()
 	}
 	c.ws, c.control, c.err = nil, nil, err
@@ -152,6 +165,7 @@ func (c *conn) down(err error) {
 	c.mu.Unlock()
 	c.p.mu.Unlock()
 	c.tell(gone)
+	return was
 }
 
 // enqueue hands the writer a message that is no event. A relay that takes nothing is given up. The caller holds c.mu.

@@ -27,6 +27,7 @@ type Pool struct {
 	log    *slog.Logger
 	signer events.Signer
 	conns  []*conn
+	watch  func(relay string, back bool, why error)
 	known  *recent // ids of events whose signature was checked
 	now    func() time.Time
 	eoseIn time.Duration
@@ -46,6 +47,11 @@ type Option func(*Pool)
 // WithLog logs what happens to connections.
 func WithLog(log *slog.Logger) Option { return func(p *Pool) { p.log = log } }
 
+// WithWatch tells when the connection to a relay is lost, and when it is back. It is called by one goroutine for each relay.
+func WithWatch(watch func(relay string, back bool, why error)) Option {
+	return func(p *Pool) { p.watch = watch }
+}
+
 // WithSigner answers relays that want to know who is there (NIP-42), and signs for Say.
 func WithSigner(s events.Signer) Option { return func(p *Pool) { p.signer = s } }
 
@@ -54,7 +60,10 @@ var ErrClosed = errors.New("the pool is closed")
 
 // New connects to relays in the background, and again whenever a connection is lost, until ctx ends or Close.
 func New(ctx context.Context, relays []string, opts ...Option) *Pool {
-	p := &Pool{log: slog.New(slog.DiscardHandler), known: newRecent(20_000), now: time.Now, eoseIn: eoseIn, subs: map[string]*Subscription{}}
+	p := &Pool{
+		log: slog.New(slog.DiscardHandler), watch: func(string, bool, error) {}, known: newRecent(20_000), now: time.Now, eoseIn: eoseIn,
+		subs: map[string]*Subscription{},
+	}
 	for _, opt := range opts {
 		opt(p)
 	}

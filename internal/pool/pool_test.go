@@ -204,6 +204,35 @@ func TestSubscriptionSurvivesARestartAndLosesNothing(t *testing.T) {
 	<-written
 }
 
+// TestWatchTellsOfLossAndReturn stops a relay and starts it again in its place; the first connection is no news.
+func TestWatchTellsOfLossAndReturn(t *testing.T) {
+	r := newRelay(t)
+	news := make(chan bool, 8)
+	p := open(t, []Option{WithWatch(func(relay string, back bool, why error) {
+		if relay != r.url || back != (why == nil) {
+			t.Errorf("%s: back %v, %v", relay, back, why)
+		}
+		news <- back
+	})}, r.url)
+	if err := p.Publish(within(t, 5*time.Second), note(t, "there")); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	for _, want := range []bool{false, true} {
+		select {
+		case got := <-news:
+			if got != want {
+				t.Fatalf("back: %v, want %v", got, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("nothing is told, want back: %v", want)
+		}
+		if !want {
+			r.start()
+		}
+	}
+}
+
 func TestTwoRelaysGiveEachEventOnce(t *testing.T) {
 	a, b := newRelay(t), newRelay(t)
 	p := open(t, nil, a.url, b.url, a.url+"/")

@@ -15,7 +15,7 @@ import (
 
 // Form is how the address of a running server is written: name+http://host:port/path?options.
 type Form struct {
-	Example string                              // stands in the hint of an error
+	Example string                              // stands in an error
 	Path    string                              // where the API is, if the address does not say
 	Own     map[string]func(value string) error // options beside key_file, kinds and slots
 }
@@ -24,10 +24,10 @@ type Form struct {
 func (f Form) Parse(u *url.URL, scheme string) (Config, Options, error) {
 	shown := u.Redacted()
 	if (scheme != "http" && scheme != "https") || u.Host == "" {
-		return Config{}, Options{}, fmt.Errorf("engine %s: no address of a server; hint: %s", shown, f.Example)
+		return Config{}, Options{}, fmt.Errorf("engine %s: no address of a server, such as %s", shown, f.Example)
 	}
 	if u.User != nil {
-		return Config{}, Options{}, fmt.Errorf("engine %s: a key in the address would show in logs; hint: put it into a file and add ?key_file=/path/of/the/file", shown)
+		return Config{}, Options{}, fmt.Errorf("engine %s: a key in the address would show in logs; put it into a file and add ?key_file=/path/of/the/file", shown)
 	}
 	base := &url.URL{Scheme: scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}
 	if base.Path == "" {

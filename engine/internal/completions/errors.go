@@ -96,7 +96,7 @@ func (c *Client) failed(status int, f failure) error {
 		return fmt.Errorf("%w: %s says: %s", engine.ErrUnknownModel, c.name, text)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		// the server's own words may repeat the key
-		return fmt.Errorf("%w: %s refuses the API key (status %d); hint: add ?key_file=/path/of/the/key to the engine's address", engine.ErrUnavailable, c.name, status)
+		return fmt.Errorf("%w: %s refuses the API key (status %d); add ?key_file=/path/of/the/key to the engine's address", engine.ErrUnavailable, c.name, status)
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
 		return fmt.Errorf("%w: %w: %s answered %d: %s", engine.ErrUnavailable, errNoEndpoint, c.name, status, text)
 	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity:

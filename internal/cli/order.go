@@ -28,7 +28,7 @@ type orderFlags struct {
 	temperature         float64
 	kind                int
 	first, noStream     bool
-	open                bool
+	open, encrypted     bool
 	params              []string
 	inputs              []string // files
 	file, output        string
@@ -62,6 +62,7 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.IntVar(&o.kind, "kind", events.KindText, "kind of job: "+kindNames())
 	f.BoolVar(&o.first, "first", false, "take the first offer that fits")
 	f.BoolVar(&o.open, "open", false, "let nodes offer in the open, for everybody to compare")
+	f.BoolVar(&o.encrypted, "encrypted", false, "encrypt a plain job to --node, whose answers come encrypted too")
 	f.BoolVar(&o.noStream, "no-stream", false, "wait for the whole result")
 	f.StringArrayVar(&o.params, "param", nil, "further parameter, name=value")
 	f.StringArrayVar(&o.inputs, "input", nil, "file to work on, small enough to travel in an event (some 25 kB)")
@@ -116,7 +117,7 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	order := consumer.Order{
 		Kind: o.kind, Output: o.output, MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
 		Pay: s.list("run.pay"), Way: s.text("run.way"), Node: events.PubKey(o.node), Window: s.duration("run.window"), First: o.first,
-		Open: o.open,
+		Open: o.open, Encrypted: o.encrypted,
 		Life: s.duration("run.deadline"), Hedge: s.duration("run.hedge"),
 	}
 	if err := checkOrder(&order); err != nil {
@@ -197,6 +198,9 @@ func checkOrder(o *consumer.Order) error {
 		if _, key, err := nip19.Decode(string(o.Node)); err == nil {
 			o.Node = events.PubKey(key.(string))
 		}
+	}
+	if o.Encrypted && (o.Way != consumer.Plain || o.Node == "") {
+		return withHint(usage("--encrypted is for plain jobs to one node; direct jobs are encrypted always"), "infernet run --way direct %s", quoted(tryPrompt))
 	}
 	o.Node = events.PubKey(strings.ToLower(string(o.Node)))
 	if o.Node != "" && !nostr.IsValidPublicKey(string(o.Node)) && !keyStart.MatchString(string(o.Node)) {

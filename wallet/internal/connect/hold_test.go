@@ -29,6 +29,7 @@ func TestHoldsOverLostAnswers(t *testing.T) {
 	}{
 		"made":                                  {nip47.MakeHoldInvoice, []says{book(nip47.Pending)}, nil, nil},
 		"made, the first answer is lost":        {nip47.MakeHoldInvoice, []says{nil, no(nip47.CodeOther)}, []says{book(nip47.Pending)}, nil},
+		"made, and silence after":               {nip47.MakeHoldInvoice, []says{nil, no(nip47.CodeOther)}, []says{nil}, wallet.ErrUnavailable},
 		"not made":                              {nip47.MakeHoldInvoice, []says{no(nip47.CodeRestricted)}, []says{unknown}, wallet.ErrUnsupported},
 		"settled":                               {nip47.SettleHoldInvoice, []says{nothing}, nil, nil},
 		"settled, the first answer is lost":     {nip47.SettleHoldInvoice, []says{nil, no(nip47.CodeOther)}, []says{book(nip47.Settled)}, nil},

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -52,21 +51,28 @@ func New(ctx context.Context, uri nip47.URI, log *slog.Logger) (*Client, error) 
 		waiting: map[string]chan *nip47.Response{}, watched: map[side]*watch{}, paying: map[wallet.Hash]*paying{},
 	}
 	since := nostr.Now() - 60
-	service := []string{uri.Wallet}
-	sub := c.pool.Subscribe(ctx,
-		nostr.Filter{Kinds: []int{nip47.KindInfo}, Authors: service},
-		nostr.Filter{
-			Kinds: []int{nip47.KindResponse, nip47.KindNotification, nip47.KindNotification04}, Authors: service,
-			Tags: nostr.TagMap{"p": {string(keys.PublicKey())}}, Since: &since,
-		},
-	)
-	c.scheme = scheme{known: make(chan struct{}), asked: sub.EOSE, patience: time.Now().Add(infoIn)}
-	go func() {
-		defer close(c.done)
+	info := nostr.Filter{Kinds: []int{nip47.KindInfo}, Authors: []string{uri.Wallet}}
+	sub := c.pool.Subscribe(ctx, info, nostr.Filter{
+		Kinds: []int{nip47.KindResponse, nip47.KindNotification, nip47.KindNotification04}, Authors: info.Authors,
+		Tags: nostr.TagMap{"p": {string(keys.PublicKey())}}, Since: &since,
+	})
+	c.scheme = scheme{known: make(chan struct{}), asked: make(chan struct{})}
+	var both sync.WaitGroup
+	both.Go(func() {
 		for ev := range sub.Events {
 			c.hear(ctx, ev)
 		}
-	}()
+	})
+	both.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, infoIn)
+		defer cancel()
+		found, _ := c.pool.Query(ctx, info) // as much as came in time
+		for _, ev := range found {
+			c.scheme.hear(ev)
+		}
+		close(c.scheme.asked)
+	})
+	go func() { both.Wait(); close(c.done) }()
 	return c, nil
 }
 
@@ -82,9 +88,15 @@ func (c *Client) Relays() []string { return c.relays }
 
 // hear takes in what the wallet says.
 func (c *Client) hear(ctx context.Context, ev *nostr.Event) {
+	if ev.PubKey != string(c.wallet) {
+		return
+	}
 	if ev.Kind == nip47.KindInfo {
 		c.scheme.hear(ev)
 		return
+	}
+	if ev.Kind == nip47.KindNotification04 && c.scheme.newer() {
+		return // it comes by NIP-44 too
 	}
 	out, err := nip47.ParseEnvelope(ev)
 	var plain string

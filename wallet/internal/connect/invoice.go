@@ -38,6 +38,9 @@ func seconds(ask wallet.InvoiceRequest) int64 {
 // amount: work that is done again may come out shorter or longer.
 func (c *Client) made(ctx context.Context, ask wallet.InvoiceRequest, hash wallet.Hash, why error) (*wallet.Invoice, error) {
 	t, err := c.lookup(ctx, hash)
+	if errors.Is(err, wallet.ErrUnavailable) {
+		return nil, fmt.Errorf("%w: %v", err, why) // whether it exists is not known: to be asked again
+	}
 	if err != nil || t.Type == nip47.Outgoing || t.Invoice == "" || t.Description != ask.Description {
 		return nil, why
 	}

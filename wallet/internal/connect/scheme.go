@@ -18,9 +18,8 @@ const infoIn = 1500 * time.Millisecond
 
 // scheme is the encryption that client and wallet have in common, as the wallet's info event says.
 type scheme struct {
-	known    chan struct{}   // closed once the wallet has said what it can
-	asked    <-chan struct{} // closed once no relay has such a word
-	patience time.Time
+	known chan struct{} // closed once the wallet has said what it can
+	asked chan struct{} // closed once the relays were asked for that, or are not waited for any more
 
 	mu   sync.Mutex
 	said nip47.Capabilities
@@ -44,12 +43,9 @@ func (s *scheme) hear(ev *nostr.Event) {
 
 // pick says which scheme to use. A wallet that says nothing of itself is spoken to by NIP-44, which NIP-47 requires.
 func (s *scheme) pick(ctx context.Context) (string, error) {
-	timer := time.NewTimer(time.Until(s.patience))
-	defer timer.Stop()
 	select {
 	case <-s.known:
 	case <-s.asked:
-	case <-timer.C:
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
@@ -67,11 +63,22 @@ func (s *scheme) pick(ctx context.Context) (string, error) {
 	return best, nil
 }
 
-// refused says whether to try again, by the older scheme: the wallet does not know the one it was spoken to by.
+// newer says whether the wallet is known to speak NIP-44.
+func (s *scheme) newer() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at != 0 && s.said.Encryption() == nip47.NIP44
+}
+
+// refused says whether to try again, by another scheme: the wallet does not know the one it was spoken to by.
 func (s *scheme) refused(used string) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.at != 0 || s.old || used == nip47.NIP04 {
+	if s.at != 0 { // it has said meanwhile what it knows
+		best := s.said.Encryption()
+		return best != "" && best != used
+	}
+	if s.old || used == nip47.NIP04 {
 		return false
 	}
 	s.old = true

@@ -75,8 +75,10 @@ func (j *jobs) facts(ctx context.Context, id events.ID) *facts {
 	}
 	said := nostr.Filter{Kinds: []int{events.KindFeedback}, Tags: nostr.TagMap{"e": {string(id)}}}
 	all := j.store.query(ctx, nostr.Filters{said}, maxSaid, nil)
-	for _, ev := range slices.Backward(all) { // the oldest award first: that is the one which holds
-		f.read(ev)
+	for _, h := range slices.Backward(all) { // the oldest award first: that is the one which holds
+		if ev := j.store.event(ctx, h); ev != nil {
+			f.read(ev)
+		}
 	}
 	return f
 }

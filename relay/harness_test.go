@@ -57,6 +57,19 @@ func start(t testing.TB, change func(*Config)) *Relay {
 	return r
 }
 
+// hung is how long a test waits for what must come: no machine is so slow.
+const hung = time.Minute
+
+// eventually waits for a state that nothing announces.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(hung); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(what)
+		}
+	}
+}
+
 // client is a raw WebSocket: tests see every message.
 type client struct {
 	t  testing.TB
@@ -88,7 +101,7 @@ func (c *client) say(parts ...any) {
 // hear reads messages until one of a kind comes; AUTH challenges are passed over.
 func (c *client) hear(kind string) []json.RawMessage {
 	c.t.Helper()
-	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
+	bounded, cancel := context.WithTimeout(ctx, hung)
 	defer cancel()
 	for {
 		_, body, err := c.ws.Read(bounded)
@@ -146,7 +159,7 @@ func (c *client) query(filters ...nostr.Filter) (found []*nostr.Event) {
 		parts = append(parts, f)
 	}
 	c.say(parts...)
-	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
+	bounded, cancel := context.WithTimeout(ctx, hung)
 	defer cancel()
 	for {
 		_, body, err := c.ws.Read(bounded)

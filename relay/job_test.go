@@ -133,18 +133,88 @@ func TestEncryptedLeasesOfALongJobPass(t *testing.T) {
 	c := dial(t, r)
 	job := auction(t)
 	c.take(job)
-	closed := func(k *events.Keys, i int) *nostr.Event {
-		return sign(t, k, events.KindFeedback, time.Now(), fmt.Sprint(i), nostr.Tag{"e", job.ID},
-			nostr.Tag{"p", string(customer.PublicKey())}, nostr.Tag{"encrypted", "nip44"}, nostr.Tag{"expiration", fmt.Sprint(time.Now().Unix() + 1000)})
+	for i := range maxSaid {
+		c.take(closed(t, stranger, job, i))
 	}
-	for i := range maxClosed {
-		c.take(closed(stranger, i))
-	}
-	c.refuses(closed(stranger, maxClosed), "rate-limited:")
+	c.refuses(closed(t, stranger, job, maxSaid), "rate-limited:")
 	c.take(signed(t, customer, &events.Award{Head: head(), Job: events.ID(job.ID), Offer: events.ID(strings.Repeat("ab", 32)), Node: node.PublicKey(), Until: events.At(time.Now()) + 30}))
-	for i := range 2 * maxClosed {
-		c.take(closed(node, i))
+	for i := range 2 * maxSaid {
+		c.take(closed(t, node, job, i))
 	}
+}
+
+// TestClearMessagesOfAStrangerAreFew: whoever was not chosen says as little in clear as encrypted, whatever it is; what is
+// said both ways counts together, also after a restart.
+func TestClearMessagesOfAStrangerAreFew(t *testing.T) {
+	dir := t.TempDir()
+	job := auction(t)
+	about := events.ID(job.ID)
+	to := customer.PublicKey()
+	said := []func(i int) events.Message{
+		func(i int) events.Message {
+			return &events.Running{Head: head(), Job: about, To: to, Lease: events.At(time.Now()) + 100 + events.Unix(i)}
+		},
+		func(i int) events.Message {
+			return &events.Refusal{Head: head(), Job: about, To: to, Code: events.CodeUnavailable, Text: fmt.Sprint(i)}
+		},
+		func(i int) events.Message {
+			return &events.Notice{Head: head(), Job: about, To: to, Status: "partial", Text: fmt.Sprint(i)}
+		},
+		func(i int) events.Message {
+			return &events.Award{Head: head(), Job: about, Offer: events.ID(fmt.Sprintf("%064x", i)), Node: stranger.PublicKey(), Until: events.At(time.Now()) + 30}
+		},
+	}
+	t.Run("before", func(t *testing.T) {
+		c := dial(t, start(t, func(c *Config) { c.Dir = dir }))
+		c.take(job)
+		for i := range maxSaid / 2 {
+			c.take(signed(t, stranger, said[i%len(said)](i)))
+		}
+	})
+	c := dial(t, start(t, func(c *Config) { c.Dir = dir }))
+	for i := range maxSaid / 4 {
+		c.take(signed(t, stranger, said[i%len(said)](1000+i)))
+		c.take(closed(t, stranger, job, i))
+	}
+	for i, say := range said {
+		c.refuses(signed(t, stranger, say(2000+i)), "rate-limited:")
+	}
+	c.refuses(closed(t, stranger, job, 2000), "rate-limited:")
+	c.take(signed(t, customer, &events.Award{Head: head(), Job: about, Offer: events.ID(strings.Repeat("ab", 32)), Node: node.PublicKey(), Until: events.At(time.Now()) + 30}))
+	for i := range 2 * maxSaid {
+		c.take(signed(t, node, said[0](i))) // its leases
+	}
+}
+
+// TestOpenDirectJobsTakeALeaseEachMinute: nobody but its customer knows who was paid, so what a key may say grows with the
+// age of the job.
+func TestOpenDirectJobsTakeALeaseEachMinute(t *testing.T) {
+	now := &clock{now: time.Now()}
+	r := start(t, func(c *Config) { c.Now = now.Now })
+	c := dial(t, r)
+	job := signed(t, customer, &events.Request{
+		Head: head(), Kind: events.KindText, Inputs: []events.Input{{Value: "hi", Type: "text"}},
+	})
+	c.take(job)
+	n := 0
+	lease := func() *nostr.Event {
+		n++
+		return signed(t, node, &events.Running{Head: head(), Job: events.ID(job.ID), To: customer.PublicKey(), Lease: events.At(time.Now()) + 100 + events.Unix(n)})
+	}
+	for range maxSaid {
+		c.take(lease())
+	}
+	c.refuses(lease(), "rate-limited:")
+	now.turn(10 * time.Minute)
+	for range 10 {
+		c.take(lease())
+	}
+}
+
+// closed is an encrypted message about a job.
+func closed(t *testing.T, k *events.Keys, job *nostr.Event, i int) *nostr.Event {
+	return sign(t, k, events.KindFeedback, time.Now(), fmt.Sprint(i), nostr.Tag{"e", job.ID},
+		nostr.Tag{"p", string(customer.PublicKey())}, nostr.Tag{"encrypted", "nip44"}, nostr.Tag{"expiration", fmt.Sprint(time.Now().Unix() + 1000)})
 }
 
 // TestChunksOfStrangersAreBlocked on a job that is addressed to others.

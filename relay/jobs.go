@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -23,11 +24,12 @@ type facts struct {
 	mu     sync.Mutex
 	author events.PubKey // "" if the request is not here
 	to     []events.PubKey
+	since  time.Time
 	direct bool // the request has no bids: paying it is the award, which a relay does not see
 	award  events.ID
 	node   events.PubKey // whom the award names
 	offers map[events.PubKey]int
-	closed map[events.PubKey]int
+	said   map[events.PubKey]int // all feedback, offers among it
 }
 
 // engaged says whether parties may rely on what was said about the job.
@@ -52,7 +54,7 @@ func newJobs(s *store) *jobs { return &jobs{store: s, all: map[events.ID]*facts{
 
 const (
 	maxFacts = 50_000 // jobs that are remembered, before all are forgotten
-	maxSaid  = 10_000 // messages about one job that are read again
+	maxRead  = 10_000 // messages about one job that are read again
 )
 
 // facts gives what is known of a job.
@@ -65,7 +67,7 @@ func (j *jobs) facts(ctx context.Context, id events.ID) *facts {
 	if len(j.all) >= maxFacts {
 		clear(j.all)
 	}
-	f := &facts{offers: map[events.PubKey]int{}, closed: map[events.PubKey]int{}}
+	f := &facts{offers: map[events.PubKey]int{}, said: map[events.PubKey]int{}}
 	f.mu.Lock() // who asks meanwhile waits; other jobs go on
 	defer f.mu.Unlock()
 	j.all[id] = f
@@ -74,9 +76,11 @@ func (j *jobs) facts(ctx context.Context, id events.ID) *facts {
 		f.read(ev)
 	}
 	said := nostr.Filter{Kinds: []int{events.KindFeedback}, Tags: nostr.TagMap{"e": {string(id)}}}
-	all := j.store.query(ctx, nostr.Filters{said}, maxSaid, nil)
-	for _, ev := range slices.Backward(all) { // the oldest award first: that is the one which holds
-		f.read(ev)
+	all := j.store.query(ctx, nostr.Filters{said}, maxRead, nil)
+	for _, h := range slices.Backward(all) { // the oldest award first: that is the one which holds
+		if ev := j.store.event(ctx, h); ev != nil {
+			f.read(ev)
+		}
 	}
 	return f
 }
@@ -93,14 +97,17 @@ func (j *jobs) note(ctx context.Context, ev *nostr.Event) {
 
 func (f *facts) read(ev *nostr.Event) {
 	if m, err := events.Parse(ev); err == nil {
-		f.learn(m)
+		f.learn(m, ev.Kind)
 	}
 }
 
-func (f *facts) learn(m events.Message) {
+func (f *facts) learn(m events.Message, kind int) {
+	if kind == events.KindFeedback {
+		f.said[m.Signed().Author]++
+	}
 	switch m := m.(type) {
 	case *events.Request:
-		f.author, f.to = m.Author, m.To
+		f.author, f.to, f.since = m.Author, m.To, m.At.Time()
 		f.direct = m.Bids == nil
 	case *events.Award:
 		if m.Author == f.author && f.award == "" {
@@ -108,9 +115,5 @@ func (f *facts) learn(m events.Message) {
 		}
 	case *events.Offer:
 		f.offers[m.Author]++
-	case *events.Closed:
-		if m.Kind == events.KindFeedback {
-			f.closed[m.Author]++
-		}
 	}
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 	"github.com/nbd-wtf/go-nostr/nip13"
@@ -10,12 +11,12 @@ import (
 	"infernet/events"
 )
 
-// Limits for one node and one job. Encrypted feedback may be anything, an offer or a receipt: a node that was chosen
-// needs a lease each minute of a long job.
+// Limits for one key and one job. Encrypted feedback may be anything, an offer or a receipt, so all feedback counts alike: a
+// node that was chosen needs a lease each minute of a long job, any other says little.
 const (
-	maxOffers      = 2
-	maxClosed      = 64   // encrypted messages of a node that was not chosen
-	maxClosedAfter = 4096 // and of one that was
+	maxOffers    = 2    // in clear
+	maxSaid      = 64   // messages of a key that was not chosen
+	maxSaidAfter = 4096 // and of one that was, or whose job it is
 )
 
 // refuseJob holds the rules of a job: one award, answers only from those it names, few offers. Correctness never
@@ -32,14 +33,14 @@ func (r *Relay) refuseJob(ctx context.Context, ev *nostr.Event) (bool, string) {
 	f := r.jobs.facts(ctx, about)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if why := f.refuse(m); why != "" {
+	if why := f.refuse(m, ev.Kind, r.Now()); why != "" {
 		return true, why
 	}
-	f.learn(m)
+	f.learn(m, ev.Kind)
 	return false, ""
 }
 
-func (f *facts) refuse(m events.Message) string {
+func (f *facts) refuse(m events.Message, kind int, now time.Time) string {
 	author := m.Signed().Author
 	if f.author != "" && author != f.author && len(f.to) > 0 && !f.names(author) {
 		return "blocked: the job is addressed to others"
@@ -53,16 +54,24 @@ func (f *facts) refuse(m events.Message) string {
 		if f.offers[author] >= maxOffers {
 			return fmt.Sprintf("rate-limited: %d offers for one job, no more", maxOffers)
 		}
-	case *events.Closed:
-		most := maxClosed
-		if f.chosen(author) || author == f.author {
-			most = maxClosedAfter
-		}
-		if m.Kind == events.KindFeedback && f.closed[author] >= most {
-			return fmt.Sprintf("rate-limited: %d messages about one job, no more", most)
-		}
+	}
+	if most := f.most(author, now); kind == events.KindFeedback && f.said[author] >= most {
+		return fmt.Sprintf("rate-limited: %d messages about one job, no more", most)
 	}
 	return ""
+}
+
+// most is how many messages a key may say about the job. Of one without bids that names nobody, only its customer knows who
+// was paid: whoever it is needs a lease each minute.
+func (f *facts) most(author events.PubKey, now time.Time) int {
+	switch {
+	case f.chosen(author) || author == f.author:
+		return maxSaidAfter
+	case f.direct && len(f.to) == 0:
+		minutes := int(now.Sub(f.since).Minutes())
+		return min(maxSaid+max(minutes, 0), maxSaidAfter)
+	}
+	return maxSaid
 }
 
 // refusePow asks unknown keys for work before they offer (NIP-13), where the operator wants it. An encrypted message

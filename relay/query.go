@@ -13,10 +13,21 @@ import (
 // found, and times wrap around at 32 bits. So it is asked for one key at a time, page after page, and what it gives is
 // held against the filter here.
 
+// A query first finds which events make up its answer, then reads them again, one by one, as they are sent: of an answer
+// no more than a little is in memory, however large it is and however slowly its reader reads.
+
+// event is what was found; nil if it has gone meanwhile.
+func (s *store) event(ctx context.Context, h hit) *nostr.Event {
+	if h.ev != nil {
+		return h.ev
+	}
+	return s.find(ctx, h.id)
+}
+
 // query gives what filters find, newest first, of one second the lower id first (NIP-01): on the disk and under way,
 // nothing expired or replaced, at most limit for each filter. show says what may be given; nil for everything.
-func (s *store) query(ctx context.Context, filters nostr.Filters, limit int, show func(*nostr.Event) bool) (all []*nostr.Event) {
-	seen := map[string]bool{}
+func (s *store) query(ctx context.Context, filters nostr.Filters, limit int, show func(*nostr.Event) bool) (all []hit) {
+	seen, kept := map[string]bool{}, keptBytes
 	for _, f := range filters {
 		if f.LimitZero {
 			continue
@@ -24,19 +35,25 @@ func (s *store) query(ctx context.Context, filters nostr.Filters, limit int, sho
 		if f.Limit <= 0 || f.Limit > limit {
 			f.Limit = limit
 		}
-		for _, ev := range s.search(ctx, f, show) {
-			if !seen[ev.ID] {
-				seen[ev.ID] = true
-				all = append(all, ev)
+		for _, h := range s.search(ctx, f, show) {
+			if seen[h.id] {
+				continue
 			}
+			seen[h.id] = true
+			if h.ev != nil {
+				if kept -= sizeOf(h.ev); kept < 0 {
+					h.ev = nil
+				}
+			}
+			all = append(all, h)
 		}
 	}
-	slices.SortFunc(all, newestFirst)
+	slices.SortFunc(all, hit.newer)
 	return all
 }
 
 // search gives what one filter finds, at most its limit.
-func (s *store) search(ctx context.Context, f nostr.Filter, show func(*nostr.Event) bool) []*nostr.Event {
+func (s *store) search(ctx context.Context, f nostr.Filter, show func(*nostr.Event) bool) []hit {
 	now := nostr.Timestamp(s.now().Unix())
 	n := newest{limit: f.Limit, ids: map[string]bool{}, keep: func(ev *nostr.Event) bool {
 		return f.Matches(ev) && !expired(ev, now) && (show == nil || show(ev)) && s.holds(ev)
@@ -50,30 +67,37 @@ func (s *store) search(ctx context.Context, f nostr.Filter, show func(*nostr.Eve
 	return n.take()
 }
 
-const page = 256
+// Pages are read whole: of a page of unknown events there are few, of the next as many as should fit pageBytes.
+const (
+	firstPage = 16
+	mostPage  = 512
+	pageBytes = 512 << 10
+)
 
 // pages reads what one key finds, newest first, until there are enough or no more. A page begins in the second where the
 // last one ended.
 func (s *store) pages(ctx context.Context, f nostr.Filter, n *newest) {
-	for f.Limit = page; ctx.Err() == nil; {
+	for f.Limit = firstPage; ctx.Err() == nil; {
 		if at, ok := n.floor(); ok && (f.Since == nil || *f.Since < at) {
 			f.Since = &at
 		}
 		found := s.ask(ctx, f)
+		size := 1
 		for _, ev := range found {
+			size += sizeOf(ev)
 			n.add(ev)
 		}
 		if len(found) < f.Limit {
 			return
 		}
-		last := found[len(found)-1].CreatedAt
-		if found[0].CreatedAt == last { // there may be more in one second than a page holds
-			if f.Limit == pageLimit {
-				return
-			}
-			f.Limit = min(2*f.Limit, pageLimit)
+		until := found[len(found)-1].CreatedAt
+		wanted := max(2*f.Limit, n.limit-len(n.hits)+firstPage)
+		wanted = min(wanted, max(firstPage/2, len(found)*pageBytes/size), mostPage)
+		if found[0].CreatedAt == until && wanted <= f.Limit { // there may be more in this second than a page holds
+			s.second(ctx, f, until, n)
+			until--
 		}
-		f.Until = &last
+		f.Limit, f.Until = wanted, &until
 	}
 }
 
@@ -171,42 +195,4 @@ func clamp(at *nostr.Timestamp) *nostr.Timestamp {
 	}
 	held := min(max(*at, 0), math.MaxUint32-1)
 	return &held
-}
-
-// newest gathers the newest events that are kept, a few more than the limit at times.
-type newest struct {
-	limit  int
-	keep   func(*nostr.Event) bool
-	ids    map[string]bool
-	events []*nostr.Event
-	sorted bool
-}
-
-func (n *newest) add(ev *nostr.Event) {
-	if !n.ids[ev.ID] && n.keep(ev) {
-		n.ids[ev.ID] = true
-		n.events = append(n.events, ev)
-		n.sorted = false
-	}
-}
-
-// take gives what was gathered, in order.
-func (n *newest) take() []*nostr.Event {
-	if !n.sorted {
-		slices.SortFunc(n.events, newestFirst)
-		n.events, n.sorted = n.events[:min(n.limit, len(n.events))], true
-	}
-	return n.events
-}
-
-// floor is the time before which nothing is wanted any more, once there are enough.
-func (n *newest) floor() (nostr.Timestamp, bool) {
-	if all := n.take(); len(all) == n.limit {
-		return all[n.limit-1].CreatedAt, true
-	}
-	return 0, false
-}
-
-func newestFirst(a, b *nostr.Event) int {
-	return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(a.ID, b.ID))
 }

@@ -44,12 +44,15 @@ func (q *queue) push(body []byte) (dropped bool) {
 	return false
 }
 
-// wait queues a part of an answer that the client asked for, once half of the queue is free: only its own connection
-// waits, and what is live still finds room. It says false if the connection ends.
+// window is how many bytes of an answer wait for its reader.
+const window = 512 << 10
+
+// wait queues a part of an answer that the client asked for, once half of the queue is free and little waits: only its own
+// connection waits, and what is live still finds room. It says false if the connection ends.
 func (q *queue) wait(ctx context.Context, body []byte) bool {
 	for {
 		q.mu.Lock()
-		closed, free := q.closed, len(q.frames) < (cap(q.frames)+1)/2 && q.bytes <= q.maxBytes/2
+		closed, free := q.closed, len(q.frames) < (cap(q.frames)+1)/2 && q.bytes <= min(q.maxBytes/2, window)
 		if free && !closed {
 			q.bytes += len(body)
 			q.frames <- body

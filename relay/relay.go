@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -35,17 +36,19 @@ type Config struct {
 	Name        string
 	Description string
 
-	MaxSubs     int           // subscriptions of one connection; 64 if unset
-	MaxFilters  int           // filters of one subscription; 20 if unset
-	MaxLimit    int           // events that one filter gives; 1000 if unset
-	Rate        float64       // messages a second of one connection; 1000 if unset. Who sends more is read more slowly
-	Burst       int           // messages at once before Rate holds; 2000 if unset
-	Queue       int           // messages that wait for a slow reader before it is dropped; 2048 if unset
-	QueueBytes  int           // and bytes of them; 16 MiB if unset
-	WriteIn     time.Duration // how long one write may take; 10 s if unset
-	PrivateJobs bool          // encrypted jobs are shown only to their two parties, after AUTH
-	OfferPow    int           // NIP-13 bits that an offer of an unknown key needs; 0 for none
-	KnownAfter  time.Duration // how long a node must have been announced to be known; 10 minutes if unset
+	MaxConns           int           // connections at once; 4096 if unset. More are refused with HTTP 503
+	MaxConnsPerAddress int           // of those, from one address (of IPv6, one /64 network) but this machine's; 64 if unset. More: 429
+	MaxSubs            int           // subscriptions of one connection; 64 if unset
+	MaxFilters         int           // filters of one subscription; 20 if unset
+	MaxLimit           int           // events that one filter gives; 1000 if unset
+	Rate               float64       // messages a second of one connection; 1000 if unset. Who sends more is read more slowly
+	Burst              int           // messages at once before Rate holds; 2000 if unset
+	Queue              int           // messages that wait for a slow reader before it is dropped; 2048 if unset
+	QueueBytes         int           // and bytes of them; 16 MiB if unset
+	WriteIn            time.Duration // how long one write may take; 10 s if unset
+	PrivateJobs        bool          // encrypted jobs are shown only to their two parties, after AUTH
+	OfferPow           int           // NIP-13 bits that an offer of an unknown key needs; 0 for none
+	KnownAfter         time.Duration // how long a node must have been announced to be known; 10 minutes if unset
 
 	Log *slog.Logger     // nothing is logged if unset
 	Now func() time.Time // the relay's clock; time.Now if unset
@@ -54,12 +57,14 @@ type Config struct {
 // Relay is an open relay.
 type Relay struct {
 	Config
-	khatru *khatru.Relay
-	store  *store
-	index  *index
-	jobs   *jobs
-	meters *meters
-	saving chan struct{} // events on their way to the disk
+	khatru   *khatru.Relay
+	store    *store
+	index    *index
+	jobs     *jobs
+	meters   *meters
+	saving   chan struct{} // events on their way to the disk
+	querying chan struct{} // queries that run
+	seats    seats
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -72,7 +77,10 @@ type Relay struct {
 // Open opens the store, and the listener if there is to be one. The relay works from then on, until Close.
 func Open(ctx context.Context, c Config) (*Relay, error) {
 	c = withDefaults(c)
-	r := &Relay{Config: c, index: newIndex(), meters: newMeters(), sessions: map[*session]struct{}{}, saving: make(chan struct{}, maxSaving)}
+	r := &Relay{
+		Config: c, index: newIndex(), meters: newMeters(), sessions: map[*session]struct{}{}, saving: make(chan struct{}, maxSaving),
+		querying: make(chan struct{}, maxQueries), seats: seats{from: map[netip.Prefix]int{}},
+	}
 	var err error
 	if c.Door == nil && c.Listen != "" {
 		if r.Door, err = httpd.Open(httpd.Config{Listen: c.Listen, URL: c.ServiceURL, Title: c.Name, About: About, Log: c.Log}); err != nil {
@@ -100,6 +108,8 @@ func Open(ctx context.Context, c Config) (*Relay, error) {
 const maxSaving = 256
 
 func withDefaults(c Config) Config {
+	set(&c.MaxConns, 4096)
+	set(&c.MaxConnsPerAddress, 64)
 	set(&c.MaxSubs, 64)
 	set(&c.MaxFilters, 20)
 	set(&c.MaxLimit, 1000)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -27,8 +28,17 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 	s.mu.Unlock()
 	s.r.index.add(sub)
 	s.r.meters.subs.Inc()
-	for _, ev := range s.r.store.query(ctx, m.Filters, s.r.MaxLimit, s.maySee) {
-		if !sub.first(ev.ID) {
+	found, ok := s.r.find(ctx, m.Filters, s.maySee)
+	if !ok {
+		return
+	}
+	for i, h := range found {
+		found[i].ev = nil
+		if !sub.first(h.id) {
+			continue
+		}
+		ev := s.r.store.event(ctx, h)
+		if ev == nil {
 			continue
 		}
 		raw, err := json.Marshal(ev)
@@ -42,6 +52,20 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 	}
 	sub.stored()
 	s.out.wait(ctx, frame("EOSE", sub.id))
+}
+
+// maxQueries is how many queries run at once, each of which holds a page in memory. More wait for their turn.
+var maxQueries = max(8, 2*runtime.GOMAXPROCS(0))
+
+// find runs a query when its turn comes. It says false if the connection ends before.
+func (r *Relay) find(ctx context.Context, filters nostr.Filters, show func(*nostr.Event) bool) ([]hit, bool) {
+	select {
+	case r.querying <- struct{}{}:
+	case <-ctx.Done():
+		return nil, false
+	}
+	defer func() { <-r.querying }()
+	return r.store.query(ctx, filters, r.MaxLimit, show), true
 }
 
 func (s *session) refuseRequest(m *nostr.ReqEnvelope) string {

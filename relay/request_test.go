@@ -199,7 +199,7 @@ func TestQueriesFindWhatANaiveLoopFinds(t *testing.T) {
 		}
 		var got []string
 		for _, ev := range r.store.query(ctx, nostr.Filters{f}, 1000, nil) {
-			got = append(got, ev.ID)
+			got = append(got, ev.id)
 		}
 		if !slices.Equal(got, want) {
 			t.Fatalf("%v gives %d, want %d", f, len(got), len(want))

@@ -41,6 +41,13 @@ type session struct {
 }
 
 func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
+	leave, full := r.seat(req.RemoteAddr)
+	if full != nil {
+		r.Log.Debug("no connection", "from", req.RemoteAddr, "why", full.text)
+		full.write(w)
+		return
+	}
+	defer leave()
 	ws, err := websocket.Accept(w, req, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // any page may talk to a relay: who signs matters, not from where
 		CompressionMode:    websocket.CompressionDisabled,

@@ -27,7 +27,7 @@ func TestNothingIsLostBetweenStoredAndLive(t *testing.T) {
 		reader.say("REQ", "x", nostr.Filter{IDs: []string{ev.ID}})
 		got := 0
 		for stop := false; !stop || got == 0; {
-			bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
+			bounded, cancel := context.WithTimeout(ctx, hung)
 			_, body, err := reader.ws.Read(bounded)
 			cancel()
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,69 +40,40 @@ func TestEphemeralEventsKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// TestReaderThatNeverReadsSlowsNobody has a subscriber that stops reading while a publisher goes on.
+// TestReaderThatNeverReadsSlowsNobody has a subscriber that never reads while a publisher goes on. A write to it may take
+// an hour here: whoever waited for it would not come back in time. The events are ephemeral, so that no disk is waited for.
 func TestReaderThatNeverReadsSlowsNobody(t *testing.T) {
-	r := start(t, func(c *Config) { c.Queue = 64 })
-	raw, err := net.Dial("tcp", strings.TrimPrefix(r.URL(), "ws://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
-	raw.(*net.TCPConn).SetReadBuffer(4096)
-	fmt.Fprintf(raw, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-	frame := func(body []byte) []byte { // one masked text frame; the mask is zero
-		head := []byte{0x81, 0x80 | byte(len(body)), 0, 0, 0, 0}
-		return append(head, body...)
-	}
-	raw.Write(frame([]byte(`["REQ","x",{"kinds":[1]}]`)))
-	c := dial(t, r)
-	healthy := dial(t, r)
-	healthy.say("REQ", "x", nostr.Filter{Kinds: []int{1}, Limit: 1})
+	r := start(t, func(c *Config) { c.Dir, c.Queue, c.WriteIn = "", 64, time.Hour })
+	rawDial(t, r).Write(textFrame(`["REQ","x",{"kinds":[20001]}]`))
+	eventually(t, "the subscription does not come", func() bool {
+		r.index.mu.RLock()
+		defer r.index.mu.RUnlock()
+		return len(r.index.subs) == 1
+	})
+	c, healthy := dial(t, r), dial(t, r)
+	healthy.say("REQ", "x", nostr.Filter{Kinds: []int{20001}})
 	healthy.hear("EOSE")
-	heard := make(chan int, 1)
-	const n = 1500
-	go func() {
-		got := 0
-		for ; got < n; got++ {
-			if _, _, err := healthy.ws.Read(ctx); err != nil {
-				break
-			}
-		}
-		heard <- got
-	}()
-	content := strings.Repeat("x", 8000)
-	slowest := time.Duration(0)
-	for i := range n {
-		ev := sign(t, node, 1, time.Now(), fmt.Sprint(i, content))
-		began := time.Now()
-		c.take(ev)
-		slowest = max(slowest, time.Since(began))
-	}
-	if slowest > 5*time.Second {
-		t.Errorf("a publisher waited %s", slowest)
-	}
-	select {
-	case got := <-heard:
-		if got != n {
-			t.Errorf("the healthy reader heard %d of %d", got, n)
-		}
-	case <-time.After(20 * time.Second):
-		t.Error("the healthy reader was held up")
-	}
-	deadline := time.Now().Add(15 * time.Second)
-	for {
+	content := strings.Repeat("x", 58_000)
+	dropped := func() bool {
 		r.mu.Lock()
-		left := len(r.sessions)
-		r.mu.Unlock()
-		if left == 2 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d sessions are left: the reader that never reads was not dropped", left)
-		}
-		time.Sleep(10 * time.Millisecond)
+		defer r.mu.Unlock()
+		return len(r.sessions) == 2
 	}
-	t.Logf("slowest of %d publishes: %s", n, slowest)
+	n := 0
+	for ; !dropped() && n < 2000; n++ { // until its queue is full, and what the kernel takes: some MB
+		ev := sign(t, node, 20001, time.Now(), fmt.Sprint(n, content))
+		c.take(ev)
+		var got nostr.Event
+		if json.Unmarshal(healthy.hear("EVENT")[2], &got); got.ID != ev.ID {
+			t.Fatalf("event %d: the healthy reader heard another", n)
+		}
+	}
+	if !dropped() {
+		t.Errorf("after %d events, the reader that never reads was not dropped", n)
+	}
+	if n < 64 {
+		t.Errorf("it was dropped after %d events, with room for 64", n)
+	}
 }
 
 // TestQueueIsBoundedInBytes: a queue of few large messages is bounded too.
@@ -197,7 +167,9 @@ func TestFloodOfBadSignaturesSlowsOnlyItself(t *testing.T) {
 	defer stop()
 	began := time.Now()
 	var beside sync.WaitGroup
+	ended := make(chan struct{})
 	beside.Go(func() {
+		defer close(ended)
 		for flood.ws.Write(flooding, websocket.MessageText, body) == nil {
 		}
 	})
@@ -215,20 +187,20 @@ func TestFloodOfBadSignaturesSlowsOnlyItself(t *testing.T) {
 		}
 	})
 	<-first // the flood runs
-	var slowest time.Duration
-	for i := range 100 {
-		began := time.Now()
-		honest.take(sign(t, stranger, 1, time.Now(), fmt.Sprint(i)))
-		slowest = max(slowest, time.Since(began))
+	const honestly = 100
+	for i := range honestly {
+		honest.take(sign(t, stranger, 20001, time.Now(), fmt.Sprint(i)))
 	}
-	most := int64((burst+rate*time.Since(began).Seconds())/badSignature) + 2
-	if n := verified.Load(); n > most {
+	n := verified.Load()
+	if most := int64((burst+rate*time.Since(began).Seconds())/badSignature) + 2; n > most {
 		t.Errorf("%d forged events were verified, want at most %d", n, most)
+	}
+	select {
+	case <-ended:
+		t.Error("the flood had ended")
+	default:
 	}
 	stop()
 	beside.Wait()
-	if slowest > time.Second {
-		t.Errorf("an honest publish took %s", slowest)
-	}
-	t.Logf("%d forged events verified, slowest honest publish %s", verified.Load(), slowest)
+	t.Logf("%d forged events verified while %d honest ones passed", n, honestly)
 }

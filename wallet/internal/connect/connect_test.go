@@ -72,7 +72,7 @@ func newScripted(t *testing.T, plan map[string][]says) *scripted {
 	sub := s.pool.Subscribe(ctx, nostr.Filter{Kinds: []int{nip47.KindRequest}, Tags: nostr.TagMap{"p": {string(keys.PublicKey())}}})
 	select {
 	case <-sub.EOSE:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the relay is silent")
 	}
 	ends.Go(func() {
@@ -253,15 +253,12 @@ func TestNobodyAnswers(t *testing.T) {
 	nowhere := "ws://" + l.Addr().String()
 	l.Close()
 	c := client(t, nip47.URI{Wallet: string(events.GenerateKeys().PublicKey()), Relays: []string{nowhere}, Secret: events.GenerateKeys().Secret()})
-	began := time.Now()
-	if _, err := c.Pay(within(t, 500*time.Millisecond), invoice(t, wallet.NewPreimage(), 5000, 0), 0); !errors.Is(err, wallet.ErrUnavailable) {
+	// their deadlines end them, and not a patience of the client's own, which is longer
+	if _, err := c.Pay(within(t, 500*time.Millisecond), invoice(t, wallet.NewPreimage(), 5000, 0), 0); !errors.Is(err, wallet.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("pay: %v", err)
 	}
-	if _, err := c.Balance(within(t, 200*time.Millisecond)); !errors.Is(err, wallet.ErrUnavailable) {
+	if _, err := c.Balance(within(t, 200*time.Millisecond)); !errors.Is(err, wallet.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("balance: %v", err)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("deadlines of 0.7 s took %s", took)
 	}
 }
 

@@ -74,9 +74,10 @@ long: engine pebble ollama speech
 	INFERNET_LONG=1 $(GO) test -tags '$(TAGS)' -count=20 -timeout 60m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 60m ./...
 
-## bench: the market's path against a direct call, as ratios in one run
+## bench: the market's path against a direct call, as ratios in one run; files against SHA-256
 bench: engine
 	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 200x -timeout 20m ./internal/testnet
+	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 2x -timeout 10m ./internal/blob
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'lint: run gofmt -w on these'; exit 1; }

@@ -36,6 +36,8 @@ var rooms = map[string][]string{
 	"internal/durable":  {},
 	"internal/httpd":    {"nips"},
 	"internal/ledger":   {"events", "wallet", "internal/durable"},
+	"internal/guard":    {},
+	"internal/blob":     {"events", "wallet", "internal/durable", "internal/guard"},
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
 	"consumer":          {"events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
 	"internal/cli":      {"*"},
@@ -46,7 +48,7 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},
@@ -57,6 +59,8 @@ var doors = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/httpd", "relay", "provider", "consumer"},
 	"github.com/coder/websocket":          {"relay", "internal/pool"},
 	"github.com/btcsuite/btcd":            {"wallet/bolt11", "wallet/play"},
+	"github.com/minio/sio":                {"internal/blob"},
+	"golang.org/x/image":                  {"internal/guard"},
 }
 
 // TestRoomsImportOnlyWhatTheyMay reads the sources, so that its answer is never a cached one.

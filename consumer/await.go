@@ -127,6 +127,9 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	if want := j.model(); want != "" && m.Model != "" && m.Model != want {
 		return nil, bad(fmt.Sprintf("it is of model %s, agreed was %s", m.Model, want))
 	}
+	if err := j.fetch(ctx, m); err != nil {
+		return nil, err
+	}
 	text := m.Content
 	switch {
 	case m.Sealed != nil:
@@ -142,13 +145,18 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	if j.hold() {
 		j.unlocked(ctx, takenIn)
 	}
+	text, blobs := m.Split(text)
+	files, err := j.unwrap(blobs)
+	if err != nil {
+		return nil, err
+	}
 	if !j.committed || j.hold() { // nothing was paid yet: the result itself is what is taken
 		if err := j.win(); err != nil {
 			return nil, err
 		}
 	}
 	d := &Delivery{
-		Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,
+		Files: files, Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,
 		Preimage: j.preimage, Result: m, First: j.first, Took: j.c.Now().Sub(j.began),
 	}
 	if j.recalled { // nobody watched: what the events say, in whole seconds, or what the node says of its work
@@ -191,7 +199,7 @@ func (j *job) unseal(ctx context.Context, m *events.Result) error {
 	if m.Amount == nil {
 		return bad("it names no price")
 	}
-	if m.Usage.In+m.Usage.Out > int64(len(sealed)+len(j.req.Event().String())) { // the price is made of it
+	if j.req.Named() == 0 && m.Usage.In+m.Usage.Out > int64(len(sealed)+len(j.req.Event().String())) { // the price is made of it
 		return bad("it claims more units than there are bytes")
 	}
 	if !j.committed {

@@ -157,7 +157,7 @@ const framing = 256
 
 // most is the most that a node's announced prices can make of the job: a unit is never less than a byte.
 func (j *job) most(node *events.Announcement) (most events.Msat) {
-	use := events.Usage{In: int64(len(j.req.Event().String())) + framing, Out: events.Kinds[j.req.Kind].OutUnit}
+	use := events.Usage{In: int64(len(j.req.Event().String())) + framing + j.req.Unread(), Out: events.Kinds[j.req.Kind].OutUnit}
 	if n, ok := j.req.Params.Int("max_tokens"); ok {
 		use.Out = n
 	}
@@ -177,7 +177,7 @@ func (j *job) most(node *events.Announcement) (most events.Msat) {
 
 // about is roughly what the job would cost at an announced price: nodes that find a bid too low say nothing.
 func (j *job) about(m events.ModelOffer) events.Msat {
-	use := events.Usage{In: int64(len(j.req.Prompt()))/3 + 10, Out: events.Kinds[j.req.Kind].OutUnit}
+	use := events.Usage{In: int64(len(j.req.Prompt()))/3 + 10 + j.req.Unread(), Out: events.Kinds[j.req.Kind].OutUnit}
 	if n, ok := j.req.Params.Int("max_tokens"); ok {
 		use.Out = n
 	}

@@ -30,6 +30,9 @@ type Config struct {
 	Signer events.Signer                        // nil: a fresh key for each job, so that jobs cannot be linked
 	MaxFee func(amount events.Msat) events.Msat // most to pay above an amount; 1 %, at least 5 sat, if unset
 
+	Servers []string // file servers that inputs go to; those beside Relays if unset
+	MaxFile int64    // largest result file that is fetched; 4 GiB if unset
+
 	AnswerIn time.Duration // how long a chosen node has to answer before it is a no-show; 15 s if unset
 
 	// Step, if set, is told each step of a job as soon as it is durable: submitted, awarded, committed, settled. Tests
@@ -82,6 +85,9 @@ const (
 type Order struct {
 	Kind      int
 	Inputs    []events.Input
+	Files     []InFile      // further inputs, uploaded encrypted; only in direct jobs
+	SizeIn    int64         // units that inputs have which nodes fetch; events.UnreadUnits each if unset
+	Out       string        // folder for the files of the result; they are not fetched if unset
 	Params    events.Params // with model and stream, if wanted
 	Output    string
 	MaxCost   events.Msat     // the most to pay; 0 means only for free
@@ -119,6 +125,7 @@ type Delivery struct {
 	Node     events.PubKey
 	Model    string
 	Text     string
+	Files    []OutFile
 	Usage    events.Usage
 	Pay      string
 	Paid     events.Msat

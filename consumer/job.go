@@ -71,6 +71,9 @@ func (c *Consumer) submit(ctx context.Context, o Order, watch func(Step)) (*job,
 		keys := events.GenerateKeys()
 		j.signer, secret = keys, []byte(keys.Secret())
 	}
+	if err := j.upload(ctx); err != nil {
+		return nil, err
+	}
 	if err := j.build(ctx); err != nil {
 		return nil, err
 	}
@@ -177,7 +180,7 @@ func (j *job) build(ctx context.Context) error {
 	bid, now := o.MaxCost, c.Now()
 	j.req = &events.Request{
 		Head: events.Head{At: events.At(now)}, Kind: o.Kind, Profile: true, Inputs: o.Inputs, Params: o.Params, Output: o.Output,
-		Bid: &bid, Pay: o.Pay, Relays: c.Relays, Deadline: events.At(now.Add(life)), Priority: o.Priority, Retry: o.Retry,
+		Bid: &bid, Pay: o.Pay, Relays: c.Relays, Deadline: events.At(now.Add(life)), Priority: o.Priority, Retry: o.Retry, SizeIn: o.SizeIn,
 	}
 	j.req.Expires = j.req.Keep()
 	switch o.Way {

@@ -62,6 +62,18 @@ func samples() map[string]struct {
 		"request_plain": {customer, &Request{
 			Head: Head{At: h.At}, Kind: KindText, Inputs: []Input{{Value: "hi", Type: "text"}}, Deadline: h.At + 3600,
 		}},
+		"request_blob": {customer, &Request{
+			Head: h, Kind: KindText, Profile: true, Inputs: []Input{{Value: sampleBlob.URI(), Type: "blob"}}, Bid: msat(100_000), SizeIn: 500,
+			Deadline: h.At + 300, To: []PubKey{n}, Encrypted: true,
+		}},
+		"result_files": {node, &Result{
+			Head: h, Kind: KindText + 1000, Job: jobID, To: c, Status: "success", Model: "smol", Content: WithFiles("one drawing", []Blob{clearBlob}),
+			Files: []Blob{clearBlob}, X: ContentHash(WithFiles("one drawing", []Blob{clearBlob})),
+		}},
+		"result_files_encrypted": {node, &Result{
+			Head: h, Kind: KindText + 1000, Job: jobID, To: c, Status: "success", Model: "smol", Content: WithFiles("one drawing", []Blob{sampleBlob}),
+			Files: []Blob{sampleBlob.closed()}, Encrypted: true,
+		}},
 		"offer": {node, &Offer{
 			Head: h, Job: jobID, To: c, Amount: 42_000, Cap: 60_000, Model: "smol", ETA: 3500, Until: h.At + 60,
 			Delivery: DeliverPlain, Pay: PayPrepaid, Encrypted: true,

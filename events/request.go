@@ -14,7 +14,7 @@ import (
 // Input is one `i` tag: something to work on.
 type Input struct {
 	Value  string
-	Type   string // text, url, event or job
+	Type   string // text, url, event, job or blob
 	Relay  string
 	Marker string
 }
@@ -90,6 +90,32 @@ func (m *Request) Prompt() string {
 		}
 	}
 	return strings.Join(texts, "\n\n")
+}
+
+// UnreadUnits is what an input that is to be fetched counts for, where the request does not declare its size.
+const UnreadUnits = 4096
+
+// Held says whether the input is all there: text, or a small file in its own address.
+func (in Input) Held() bool { return in.Type == "text" || in.Type == "url" && IsDataURL(in.Value) }
+
+// Named is how many inputs name what the node is to fetch.
+func (m *Request) Named() (n int64) {
+	for _, in := range m.Inputs {
+		if !in.Held() {
+			n++
+		}
+	}
+	return n
+}
+
+// Unread is how many units in the inputs to be fetched count for before they are read: as declared in `size`, or
+// UnreadUnits for each.
+func (m *Request) Unread() int64 {
+	n := m.Named()
+	if n > 0 && m.SizeIn > 0 {
+		return m.SizeIn
+	}
+	return n * UnreadUnits
 }
 
 // Model is the model the customer asks for, lower case; "" if any will do.
@@ -252,7 +278,7 @@ func (w *writer) input(in Input) {
 func (r *reader) input(values []string) Input {
 	in := Input{Value: values[0], Type: "text"}
 	if len(values) > 1 {
-		in.Type = r.oneOf("i", values[1], "text", "url", "event", "job")
+		in.Type = r.oneOf("i", values[1], "text", "url", "event", "job", "blob")
 	}
 	if len(values) > 2 {
 		in.Relay = values[2]
@@ -260,8 +286,13 @@ func (r *reader) input(values []string) Input {
 	if len(values) > 3 {
 		in.Marker = values[3]
 	}
-	if in.Type == "event" || in.Type == "job" {
+	switch in.Type {
+	case "event", "job":
 		r.hex("i", in.Value)
+	case "blob":
+		if _, err := ParseBlob(in.Value); err != nil {
+			r.fail("tag %q: %w", "i", err)
+		}
 	}
 	return in
 }

@@ -21,6 +21,7 @@ type Result struct {
 	Amount    *Msat  // what is owed; nil if nothing is said
 	Bolt11    string // while unpaid
 	Content   string
+	Files     []Blob `json:",omitempty"` // `imeta`: what is signed of its files; of encrypted ones Split finds the keys
 	X         string // plain: SHA-256 of Content; sealed: see Sealed
 	Sealed    *SealedTags
 	Encrypted bool
@@ -64,6 +65,9 @@ func (m *Result) Event() *nostr.Event {
 		w.tag("payment_hash", m.Sealed.PaymentHash)
 	}
 	w.text("x", m.X)
+	for _, b := range m.Files {
+		w.imeta(b)
+	}
 	if m.Encrypted {
 		w.tag("alt", "Encrypted result")
 	} else if k, ok := Kinds[m.Kind-1000]; ok {
@@ -90,6 +94,7 @@ func parseResult(r *reader) (Message, error) {
 		}
 	}
 	m.Usage.Ms = r.number("time")
+	m.Files = r.imetas()
 	if r.has("amount") {
 		amount, bolt11 := r.amount(true)
 		m.Amount, m.Bolt11 = &amount, bolt11

@@ -3,8 +3,8 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"infernet/engine"
@@ -13,12 +13,13 @@ import (
 
 // Small files travel inside events, as data: addresses: nothing is fetched for them.
 
-// maxFile bounds one output file that is read to travel so, in bytes: more fits no event.
-const maxFile = events.MaxEvent
-
-// files is a folder for a job's files, and the job as an engine sees it. done removes them.
-func (j *job) files(model string) (work engine.Job, done func(), err error) {
-	work = engine.Job{ID: j.req.ID, Kind: j.req.Kind, Model: model, Params: j.req.Params, Output: j.req.Output}
+// engineJob is the job as an engine sees it. Before its inputs were fetched it has only those that the request holds; done
+// removes their files. Once they were fetched it is all there, in the job's own folder.
+func (j *job) engineJob(model string) (work engine.Job, done func(), err error) {
+	work = engine.Job{ID: j.req.ID, Kind: j.req.Kind, Model: model, Params: j.req.Params, Output: j.req.Output, Dir: j.dir, Inputs: j.inputs}
+	if j.inputs != nil {
+		return work, func() {}, nil
+	}
 	var open []*os.File
 	done = func() {
 		for _, f := range open {
@@ -33,66 +34,86 @@ func (j *job) files(model string) (work engine.Job, done func(), err error) {
 			done()
 		}
 	}()
-	if !events.Kinds[j.req.Kind].GivesText() || hasFiles(j.req) {
-		if work.Dir, err = os.MkdirTemp("", "infernet-job-"); err != nil {
-			return work, done, err
-		}
-	}
-	for i, in := range j.req.Inputs {
-		if !events.IsDataURL(in.Value) || in.Type != "url" {
+	for _, in := range j.req.Inputs {
+		switch {
+		case in.Type == "text":
 			work.Inputs = append(work.Inputs, engine.Input{Text: in.Value})
-			continue
+		case in.Held():
+			if work.Dir == "" {
+				if work.Dir, err = os.MkdirTemp("", "infernet-job-"); err != nil {
+					return work, done, err
+				}
+			}
+			held, err := unpack(in.Value, work.Dir)
+			if err != nil {
+				return work, done, err
+			}
+			open = append(open, held.File)
+			work.Inputs = append(work.Inputs, held)
 		}
-		mime, body, err := events.ParseDataURL(in.Value)
-		if err != nil {
-			return work, done, refuse(events.CodeInvalidParameter, "i: %v", err)
-		}
-		path := filepath.Join(work.Dir, fmt.Sprintf("in-%d", i))
-		if err := os.WriteFile(path, body, 0o600); err != nil {
-			return work, done, err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return work, done, err
-		}
-		open = append(open, f)
-		work.Inputs = append(work.Inputs, engine.Input{File: f, Mime: mime})
 	}
 	return work, done, nil
 }
 
-// hasFiles says whether an input holds a file.
-func hasFiles(req *events.Request) bool {
-	for _, in := range req.Inputs {
-		if in.Type == "url" && events.IsDataURL(in.Value) {
-			return true
-		}
+// unpack writes a file out of its data: address into a folder.
+func unpack(address, dir string) (engine.Input, error) {
+	mime, body, err := events.ParseDataURL(address)
+	if err != nil {
+		return engine.Input{}, refuse(events.CodeInvalidParameter, "i: %v", err)
 	}
-	return false
+	f, err := os.CreateTemp(dir, "input-")
+	if err != nil {
+		return engine.Input{}, err
+	}
+	if _, err := f.Write(body); err != nil {
+		return engine.Input{}, errors.Join(err, f.Close())
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return engine.Input{}, errors.Join(err, f.Close())
+	}
+	return engine.Input{File: f, Mime: mime}, nil
 }
 
-// errLargeFile says that a file is too large for an event.
-var errLargeFile = errors.New("a file of the result is too large to travel in an event")
-
-// content is what a result says: its text, and a line for each file.
-func content(out *engine.Output) (string, error) {
+// inline writes the files of a job that gives no text, speech or a picture, into its content, where they fit: a line each.
+// Plain customers read it so. What is larger, and the files of every other job, go to a file server.
+func (p *Provider) inline(j *job, out *engine.Output) error {
+	most := events.MaxEncrypted
+	if j.terms.Pay == events.PaySealed {
+		most = events.MaxSealed
+	}
+	if events.Kinds[j.req.Kind].GivesText() || len(out.Files) == 0 {
+		return nil
+	}
 	text := out.Text
 	for _, f := range out.Files {
-		info, err := os.Stat(f.Path)
-		if err != nil {
-			return "", err
-		}
-		if info.Size() > maxFile {
-			return "", fmt.Errorf("%w: %d bytes", errLargeFile, info.Size())
-		}
-		body, err := os.ReadFile(f.Path)
-		if err != nil {
-			return "", err
+		body, err := j.readSmall(f.Path, most)
+		if body == nil || err != nil {
+			return err
 		}
 		if text != "" && !strings.HasSuffix(text, "\n") {
 			text += "\n"
 		}
-		text += events.DataURL(f.Mime, body)
+		if text += events.DataURL(f.Mime, body); len(text) > most {
+			return nil
+		}
 	}
-	return text, nil
+	out.Text, out.Files = text, nil
+	return nil
+}
+
+// readSmall reads a file of the job's folder; nil if it has more bytes than most.
+func (j *job) readSmall(path string, most int) ([]byte, error) {
+	f, err := j.openInJob(path)
+	if err != nil {
+		return nil, fmt.Errorf("output file: %w", err)
+	}
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err != nil || len(body) > most {
+		return nil, err
+	}
+	if body == nil {
+		body = []byte{}
+	}
+	return body, nil
 }

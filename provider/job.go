@@ -10,6 +10,7 @@ import (
 
 	"github.com/nbd-wtf/go-nostr"
 
+	"infernet/engine"
 	"infernet/events"
 	"infernet/internal/ledger"
 )
@@ -21,11 +22,13 @@ type job struct {
 	stop    context.CancelCauseFunc
 	awards  chan heard
 	terms   *terms
-	tracked bool         // the journal resumes it after a crash
-	resumed bool         // it comes from the journal of an earlier run
-	begun   func() error // waits until a free job's first entry and its start are on the disk; nil for others
-	paid    events.Msat  // what arrived for it
-	heldTil time.Time    // until when its locked money may be kept; zero if none is
+	tracked bool           // the journal resumes it after a crash
+	resumed bool           // it comes from the journal of an earlier run
+	begun   func() error   // waits until a free job's first entry and its start are on the disk; nil for others
+	paid    events.Msat    // what arrived for it
+	heldTil time.Time      // until when its locked money may be kept; zero if none is
+	dir     string         // its folder, while it is worked on
+	inputs  []engine.Input // all of them, once they were fetched
 
 	// what was said, in this run or in one before a crash
 	offer   *events.Offer

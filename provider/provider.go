@@ -18,6 +18,8 @@ import (
 
 	"infernet/engine"
 	"infernet/events"
+	"infernet/internal/blob"
+	"infernet/internal/guard"
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
 	"infernet/wallet"
@@ -38,6 +40,13 @@ type Config struct {
 	Price  events.Price            // of models that Prices does not name
 	Pay    []string                // ways to be paid, preferred first; free or prepaid, hold and sealed, as price and wallet allow, if unset
 	GPUs   []events.GPU
+
+	Dir       string       // where files of jobs are while they are worked on; the system's folder for such if unset
+	Servers   []string     // file servers that results go to; those beside Relays if unset
+	Files     *blob.Client // moves files; one with Signer that trusts Servers if unset
+	Guard     *guard.Guard // fetches inputs by url; a strict one if unset
+	MaxInput  int64        // most bytes of one job's inputs; 1 GiB if unset
+	MaxOutput int64        // most bytes of one output file; 1 GiB if unset
 
 	Slots     int           // jobs at once; what the models say, at least 1, if unset
 	Queue     int           // jobs that may wait for a slot; 16 if unset
@@ -107,6 +116,24 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	c.SealedFor = orDefault(c.SealedFor, 10*time.Minute)
 	c.StandDown = orDefault(c.StandDown, 3*time.Second)
 	c.Name = orDefault(c.Name, "node")
+	c.MaxInput = orDefault(c.MaxInput, 1<<30)
+	c.MaxOutput = orDefault(c.MaxOutput, 1<<30)
+	if c.Servers == nil {
+		for _, relay := range c.Relays {
+			c.Servers = append(c.Servers, blob.ServerOf(relay))
+		}
+	}
+	if c.Files == nil {
+		c.Files = blob.NewClient(blob.ClientConfig{Signer: c.Signer, Trusted: c.Servers, Bytes: c.MaxInput, Log: c.Log})
+	}
+	if c.Guard == nil {
+		c.Guard = guard.New(guard.Config{Bytes: c.MaxInput, Time: 10 * time.Minute})
+	}
+	if c.Dir != "" {
+		if err := clearFolder(c.Dir); err != nil {
+			return nil, fmt.Errorf("folder of jobs: %w", err)
+		}
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -133,6 +160,8 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 
 // Run serves until ctx ends, then lets the last results out.
 func (p *Provider) Run(ctx context.Context) error {
+	defer p.Guard.Close()
+	defer p.Files.Close()
 	defer p.working.Wait()
 	inbox := p.listen(ctx)
 	if err := p.resume(ctx); err != nil {

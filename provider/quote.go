@@ -117,8 +117,8 @@ func (p *Provider) check(req *events.Request) error {
 		return refuse(events.CodeInvalidParameter, "%v", invalid)
 	}
 	for _, in := range req.Inputs {
-		if in.Type != "text" && !(in.Type == "url" && events.IsDataURL(in.Value)) {
-			return refuse(events.CodeInvalidParameter, "i: inputs of type %s are not fetched by this node; send text", in.Type)
+		if err := p.checkInput(in); err != nil {
+			return err
 		}
 	}
 	if len(req.Require) > 0 {
@@ -137,6 +137,11 @@ func (p *Provider) estimate(ctx context.Context, j *job, model engine.Model) (ev
 			return most, err
 		}
 		most.In = counted.In
+		unread := req.Unread()
+		if req.SizeIn == 0 && model.Context > 0 { // what nobody declared may not leave the model without an answer
+			unread = min(unread, int64(model.Context)/2)
+		}
+		most.In += unread
 	}
 	if n, ok := req.Params.Int("max_tokens"); ok {
 		most.Out = n
@@ -156,16 +161,21 @@ func (p *Provider) estimate(ctx context.Context, j *job, model engine.Model) (ev
 // count asks the engine for the units in; an engine that cannot say is given one unit for each byte, which is never
 // less than its tokens.
 func (p *Provider) count(ctx context.Context, j *job, model engine.Model) (events.Usage, error) {
-	bytes := int64(len(j.req.Prompt()) + len(j.req.Params.Text("messages")) + len(j.req.Params.Text("system")))
-	if p.price(model.ID).Free() && bytes < int64(model.Context)/2 {
-		return events.Usage{In: bytes}, nil // it fits and costs nothing: not worth a question
+	work, done, err := j.engineJob(model.ID)
+	if err != nil {
+		return events.Usage{}, err
+	}
+	defer done()
+	files := false
+	bytes := int64(len(j.req.Params.Text("messages")) + len(j.req.Params.Text("system")))
+	for _, in := range work.Inputs {
+		bytes += int64(len(in.Text))
+		files = files || in.File != nil
+	}
+	if len(work.Inputs) == 0 || p.price(model.ID).Free() && !files && bytes < int64(model.Context)/2 {
+		return events.Usage{In: bytes}, nil // nothing is here yet; or it fits and costs nothing: not worth a question
 	}
 	if e, ok := p.Engine.(engine.Estimator); ok {
-		work, done, err := j.files(model.ID)
-		if err != nil {
-			return events.Usage{}, err
-		}
-		defer done()
 		u, err := e.Estimate(ctx, work)
 		if err != nil {
 			return u, refusalOf(err)

@@ -20,6 +20,11 @@ func (p *Provider) work(ctx context.Context, j *job) error {
 	defer cancel()
 	stop := p.lease(ctx, j)
 	defer stop()
+	tidy, err := p.fetch(ctx, j) // before the slot: no engine waits for a line
+	if err != nil {
+		return cause(ctx, err)
+	}
+	defer tidy()
 	done, err := p.queue.slot(ctx, j.terms.Percent)
 	if err != nil {
 		return cause(ctx, err)
@@ -66,9 +71,9 @@ func (p *Provider) run(ctx context.Context, j *job) (*engine.Output, error) {
 	}
 }
 
-// once runs the job one time; the output's files are in its text afterwards.
+// once runs the job one time.
 func (p *Provider) once(ctx context.Context, j *job, emit func(engine.Part) error) (*engine.Output, error) {
-	work, done, err := j.files(j.terms.Model)
+	work, done, err := j.engineJob(j.terms.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -78,14 +83,7 @@ func (p *Provider) once(ctx context.Context, j *job, emit func(engine.Part) erro
 		return nil, err
 	}
 	out.Text = strings.ToValidUTF8(out.Text, "\uFFFD") // else no event holds it
-	if len(out.Files) == 0 {
-		return out, nil
-	}
-	if out.Text, err = content(out); errors.Is(err, errLargeFile) {
-		err = refuse(events.CodeTooLarge, "%v", err)
-	}
-	out.Files = nil
-	return out, err
+	return out, p.inline(j, out)
 }
 
 // renewEvery is how often a lease is renewed: not more often than readers want to store it.
@@ -146,18 +144,24 @@ func (p *Provider) learn(took time.Duration) {
 // make makes the job's result and writes it into the journal: from here on the work is not lost.
 func (p *Provider) make(ctx context.Context, j *job, out *engine.Output) error {
 	kind := events.Kinds[j.req.Kind]
+	encrypted := j.req.Encrypted || j.terms.Deliver != events.DeliverPlain
+	files, err := p.upload(ctx, j, out.Files, encrypted)
+	if err != nil {
+		return err
+	}
+	text := events.WithFiles(out.Text, files)
 	result := &events.Result{
 		Head: p.head(j), Kind: kind.ResultKind(), Job: j.req.ID, To: j.req.Author, Status: "success",
-		Model: j.terms.Model, Usage: out.Usage, Content: out.Text, Encrypted: j.req.Encrypted || j.terms.Deliver != events.DeliverPlain,
+		Model: j.terms.Model, Usage: out.Usage, Content: text, Files: files, Encrypted: encrypted,
 	}
 	if j.terms.Pay == events.PaySealed {
 		if err := p.sealResult(ctx, j, result); err != nil {
 			return err
 		}
 	} else if !result.Encrypted {
-		result.X = events.ContentHash(out.Text)
+		result.X = events.ContentHash(text)
 		result.Inputs = j.req.Inputs
-		if raw := j.ev.String(); len(raw)+len(out.Text) < events.MaxEvent/3 {
+		if raw := j.ev.String(); len(raw)+len(text) < events.MaxEvent/3 {
 			result.Request = raw
 		}
 	}

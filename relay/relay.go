@@ -47,6 +47,7 @@ type Config struct {
 	QueueBytes         int           // and bytes of them; 16 MiB if unset
 	WriteIn            time.Duration // how long one write may take; 10 s if unset
 	PrivateJobs        bool          // encrypted jobs are shown only to their two parties, after AUTH
+	Files              http.Handler  // files by their hash, on the same host (internal/blob); none if unset. Whoever opened it closes it
 	OfferPow           int           // NIP-13 bits that an offer of an unknown key needs; 0 for none
 	KnownAfter         time.Duration // how long a node must have been announced to be known; 10 minutes if unset
 
@@ -209,6 +210,9 @@ func (r *Relay) mount(door *httpd.Server) {
 		Method: "GET", Path: "/", ID: "relay", Group: "relay", Summary: "The relay: a WebSocket that speaks Nostr",
 		Text: "Asked with the header Accept: application/nostr+json it says what it is and takes (NIP-11).", Rules: httpd.Rules{Access: httpd.Anyone},
 	})
+	if r.Files != nil {
+		r.mountFiles(door)
+	}
 	door.Registry().MustRegister(r.meters.all()...)
 	door.Check("relay", r.well)
 }

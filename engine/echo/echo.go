@@ -55,6 +55,7 @@ type Engine struct {
 //	fail=text      every job fails with this text (wrapping ErrFailed) …
 //	after=3        … once this many words were said
 //	jobs=2         … but only the first so many jobs; later ones succeed
+//	files=true     file inputs are not read as text: it says each one's SHA-256, and gives it back as a file
 //	down=true      Models and Run give engine.ErrUnavailable
 //	crash=3        the process exits with status 3 after so many words of the first job, as a killed node would
 func Open(_ context.Context, u *url.URL, log *slog.Logger) (engine.Engine, error) {
@@ -127,8 +128,12 @@ func (e *Engine) Run(ctx context.Context, job engine.Job, emit func(engine.Part)
 	if err := e.trouble(nth, len(answer)); err != nil {
 		return nil, err
 	}
+	files, err := e.giveBack(job, emit)
+	if err != nil {
+		return nil, err
+	}
 	usage := events.Usage{In: int64(max(len(words), 1)), Out: int64(len(answer))}
-	return &engine.Output{Text: text.String(), Usage: usage}, nil
+	return &engine.Output{Text: text.String(), Files: files, Usage: usage}, nil
 }
 
 // Close ends every job and waits for them.

@@ -2,9 +2,13 @@ package echo
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -28,7 +32,14 @@ func (e *Engine) check(job engine.Job) (words []string, err error) {
 	}
 	for _, in := range job.Inputs {
 		text := in.Text
-		if in.File != nil {
+		switch {
+		case in.File != nil && e.opts.files:
+			h := sha256.New()
+			if _, err := io.Copy(h, io.NewSectionReader(in.File, 0, 1<<40)); err != nil {
+				return nil, fmt.Errorf("read input: %w", err)
+			}
+			text = hex.EncodeToString(h.Sum(nil))
+		case in.File != nil:
 			data, err := io.ReadAll(io.NewSectionReader(in.File, 0, 1<<24)) // leaves the offset alone: Estimate reads it too
 			if err != nil {
 				return nil, fmt.Errorf("read input: %w", err)
@@ -43,6 +54,29 @@ func (e *Engine) check(job engine.Job) (words []string, err error) {
 		return nil, fmt.Errorf("%w: %d words, at most %d", engine.ErrTooLarge, len(words), e.opts.context)
 	}
 	return words, nil
+}
+
+// giveBack writes each file input into the job's folder again, if the options want it.
+func (e *Engine) giveBack(job engine.Job, emit func(engine.Part) error) (files []engine.File, err error) {
+	for i, in := range job.Inputs {
+		if in.File == nil || !e.opts.files {
+			continue
+		}
+		out := engine.File{Path: filepath.Join(job.Dir, fmt.Sprintf("echo-%d", i+1)), Mime: in.Mime}
+		to, err := os.Create(out.Path)
+		if err != nil {
+			return nil, fmt.Errorf("give a file back: %w", err)
+		}
+		_, err = io.Copy(to, io.NewSectionReader(in.File, 0, 1<<40))
+		if err := errors.Join(err, to.Close()); err != nil {
+			return nil, fmt.Errorf("give a file back: %w", err)
+		}
+		if err := emit(out); err != nil {
+			return nil, err
+		}
+		files = append(files, out)
+	}
+	return files, nil
 }
 
 // answer is what echo says: the words, repeated or cut to the number the options or max_tokens ask for.

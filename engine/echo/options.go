@@ -19,7 +19,7 @@ type options struct {
 	tokens             int
 	fail               string
 	after, jobs, crash int
-	down               bool
+	down, files        bool
 }
 
 func parse(u *url.URL) (options, error) {
@@ -60,6 +60,8 @@ func parse(u *url.URL) (options, error) {
 			o.first, err = time.ParseDuration(value)
 		case "fail":
 			o.fail = value
+		case "files":
+			o.files, err = strconv.ParseBool(value)
 		case "down":
 			o.down, err = strconv.ParseBool(value)
 		default:

@@ -145,7 +145,8 @@ func (a *app) root() *cobra.Command {
 		return withHint(usage("%s", flagError(cmd, err)), "%s --help", cmd.CommandPath())
 	})
 	root.AddCommand(
-		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.marketCommand(), a.walletCommand(),
+		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.fileCommand(),
+		a.marketCommand(), a.walletCommand(),
 		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
 	)
 	a.complete(root, &flags)

@@ -11,6 +11,7 @@ import (
 	"infernet/engine"
 	"infernet/events"
 	"infernet/internal/bunker"
+	"infernet/internal/guard"
 	"infernet/wallet"
 )
 
@@ -140,6 +141,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitNoRelay, away.hint(args)
 	case errors.Is(err, engine.ErrUnavailable):
 		return exitNoEngine, "infernet doctor"
+	case errors.Is(err, guard.ErrBlocked):
+		return exitError, remark(again(args, "--server", "http://HOST"), "a server that you trust, in a private network")
 	case errors.As(err, &folder):
 		return exitError, again(args, "--data-dir", folder.home)
 	case errors.As(err, &held):

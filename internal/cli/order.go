@@ -30,8 +30,10 @@ type orderFlags struct {
 	first, noStream     bool
 	open, encrypted     bool
 	params              []string
-	inputs              []string // files
-	file, output        string
+	inputs              []string // small files, and what the node is to fetch
+	files               []string // files of any size
+	sizeIn              int64
+	file, output, dir   string
 	verbose             bool
 }
 
@@ -65,9 +67,12 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&o.encrypted, "encrypted", false, "encrypt a plain job to --node, whose answers come encrypted too")
 	f.BoolVar(&o.noStream, "no-stream", false, "wait for the whole result")
 	f.StringArrayVar(&o.params, "param", nil, "further parameter, name=value")
-	f.StringArrayVar(&o.inputs, "input", nil, "file to work on, small enough to travel in an event (some 25 kB)")
+	f.StringArrayVar(&o.inputs, "input", nil, "file to work on, small enough to travel in an event (some 25 kB); or what the node fetches: https://…, blossom:…, event:ID, job:ID")
 	f.StringVar(&o.output, "output", "", "type of the result, as audio/wav; the kind's usual one if not given")
 	f.StringVarP(&o.file, "out", "o", "", "file for the result, which may be sound or a picture")
+	f.StringArrayVar(&o.files, "file", nil, "file of any size to work on, sent encrypted to the node; buys directly")
+	f.Int64Var(&o.sizeIn, "size-in", 0, "units of all that the node fetches; 4096 each if not given")
+	f.StringVar(&o.dir, "out-dir", "", "folder for the files of the result")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
 }
 
@@ -126,8 +131,8 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	if prompt != "" {
 		order.Inputs = append(order.Inputs, events.Input{Value: prompt, Type: "text"})
 	}
-	for _, path := range o.inputs {
-		in, err := attach(path)
+	for _, raw := range o.inputs {
+		in, err := input(raw)
 		if err != nil {
 			return order, err
 		}
@@ -136,8 +141,11 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	if slices.Contains(order.Pay, events.PayFree) {
 		order.MaxCost, order.Pay = 0, nil
 	}
-	if o.node != "" && !cmd.Flags().Changed("way") {
+	if (o.node != "" || len(o.files) > 0) && !cmd.Flags().Changed("way") {
 		order.Way = consumer.Direct
+	}
+	if err := o.addFiles(&order); err != nil {
+		return order, err
 	}
 	set := func(flag, name, value string) {
 		if value != "" && (flag == "" || cmd.Flags().Changed(flag)) {
@@ -165,6 +173,49 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 
 // keyStart is the beginning of a key, as tables print it, or more of it.
 var keyStart = regexp.MustCompile(`^[0-9a-f]{8,63}$`)
+
+// input reads what --input says: a small file, or what the node is to fetch.
+func input(raw string) (events.Input, error) {
+	kind, value, _ := strings.Cut(raw, ":")
+	switch kind {
+	case "http", "https":
+		return events.Input{Value: raw, Type: "url"}, nil
+	case "blossom":
+		if _, err := events.ParseBlob(raw); err != nil {
+			return events.Input{}, usage("--input: %w", err)
+		}
+		return events.Input{Value: raw, Type: "blob"}, nil
+	case "event", "job":
+		if !nostr.IsValid32ByteHex(value) {
+			return events.Input{}, usage("--input %s: no id of 64 hex characters", raw)
+		}
+		return events.Input{Value: value, Type: kind}, nil
+	}
+	return attach(raw)
+}
+
+// addFiles adds files of any size, and where those of the result go.
+func (o *orderFlags) addFiles(order *consumer.Order) (err error) {
+	if len(o.files) > 0 && order.Way != consumer.Direct {
+		return usage("--file: files travel with their keys, and only a direct job is encrypted; leave --way out")
+	}
+	for _, path := range o.files {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return usage("--file %s: there is no such file", path)
+		}
+		order.Files = append(order.Files, consumer.InFile{Path: path})
+	}
+	if order.SizeIn = o.sizeIn; o.sizeIn < 0 {
+		return usage("--size-in %d is below 0", o.sizeIn)
+	}
+	switch {
+	case o.dir != "":
+		order.Out, err = filepath.Abs(o.dir)
+	case o.file != "" && !events.Kinds[order.Kind].GivesText(): // a large one may come from a file server
+		order.Out, err = filepath.Abs(filepath.Dir(o.file))
+	}
+	return err
+}
 
 // checkOrder says what is wrong with an order before anything is opened for it.
 func checkOrder(o *consumer.Order) error {
@@ -237,6 +288,8 @@ func (a *app) prompt(args []string) (string, error) {
 // onePrompt wants the prompt as one argument, which newcomers forget to quote; none where a file is the input.
 func onePrompt(cmd *cobra.Command, args []string) error {
 	files, _ := cmd.Flags().GetStringArray("input")
+	large, _ := cmd.Flags().GetStringArray("file")
+	files = append(files, large...)
 	switch len(args) {
 	case 1:
 		return nil

@@ -202,6 +202,6 @@ func (a *app) nodeConfig(e engine.Engine, l *ledger.Ledger, signer events.Signer
 			Base: events.Msat(s.number("provide.price.base")), In: events.Msat(s.number("provide.price.in")),
 			Out: events.Msat(s.number("provide.price.out")), Ms: events.Msat(s.number("provide.price.ms")),
 		},
-		Prices: s.prices, Pay: s.list("provide.pay"), Slots: int(s.number("provide.slots")), Log: a.log,
+		Dir: s.path("jobs"), Servers: s.list("files.servers"), Prices: s.prices, Pay: s.list("provide.pay"), Slots: int(s.number("provide.slots")), Log: a.log,
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"infernet/internal/blob"
 	"infernet/internal/httpd"
 	"infernet/relay"
 )
@@ -40,7 +42,7 @@ func (a *app) relayCommand() *cobra.Command {
 				return err
 			}
 			defer unlock()
-			r, err := a.openRelay(cmd.Context())
+			r, close, err := a.openRelay(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -52,9 +54,9 @@ func (a *app) relayCommand() *cobra.Command {
 				a.object(a.Out, map[string]string{"relay": r.URL()})
 			}
 			if err := tellReady(*ready, r.URL()); err != nil {
-				return errors.Join(err, r.Close())
+				return errors.Join(err, r.Close(), close())
 			}
-			return r.Run(cmd.Context())
+			return errors.Join(r.Run(cmd.Context()), close())
 		},
 	}
 	relayFlags(cmd)
@@ -62,20 +64,28 @@ func (a *app) relayCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) openRelay(ctx context.Context) (*relay.Relay, error) {
-	door, err := a.openDoor()
-	if err != nil {
-		return nil, err
-	}
+// openRelay opens the relay, the files beside it, and the listener that both are mounted into. close closes the files, once
+// the relay has ended.
+func (a *app) openRelay(ctx context.Context) (r *relay.Relay, close func() error, err error) {
 	s := a.settings
-	r, err := relay.Open(ctx, relay.Config{
-		Dir: s.path("relay"), Door: door, ServiceURL: s.text("relay.url"), Name: s.text("relay.name"),
-		PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
-	})
-	if err != nil {
-		return nil, errors.Join(err, door.Close())
+	config := relay.Config{
+		Dir: s.path("relay"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"), PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
 	}
-	return r, nil
+	if config.Door, err = a.openDoor(); err != nil {
+		return nil, nil, err
+	}
+	close = func() error { return nil }
+	if s.yes("relay.files") {
+		files, err := a.openFiles(ctx)
+		if err != nil {
+			return nil, nil, errors.Join(err, config.Door.Close())
+		}
+		config.Files, close = files, files.Close
+	}
+	if r, err = relay.Open(ctx, config); err != nil {
+		return nil, nil, errors.Join(err, config.Door.Close(), close())
+	}
+	return r, close, nil
 }
 
 // openDoor opens the listener that the relay is mounted into.
@@ -100,4 +110,21 @@ func (a *app) openDoor() (*httpd.Server, error) {
 		return nil, &usageError{err}
 	}
 	return door, err
+}
+
+// openFiles opens the files that are kept beside the relay.
+func (a *app) openFiles(ctx context.Context) (*blob.Server, error) {
+	s := a.settings
+	total, quota, keep := s.number("relay.files_total"), s.number("relay.files_quota"), s.duration("relay.files_keep")
+	if total < 1 || quota < 1 || keep < time.Minute {
+		return nil, withHint(usage("relay.files_total, relay.files_quota and relay.files_keep: at least 1 MiB and a minute"), "infernet config")
+	}
+	config := blob.Config{Dir: s.path("files"), Total: total << 20, Quota: quota << 20, MaxBlob: min(total, quota) << 20, Keep: keep, Log: a.log}
+	switch names := s.list("relay.acme"); {
+	case s.text("relay.url") != "":
+		config.URL = blob.ServerOf(s.text("relay.url"))
+	case len(names) > 0:
+		config.URL = "https://" + names[0]
+	}
+	return blob.Open(ctx, config)
 }

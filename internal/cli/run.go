@@ -21,9 +21,11 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Buy one job: the answer on stdout, a receipt line on stderr",
 		Long: "Buys one job by auction (or directly, or as plain NIP-90), pays, streams the answer and verifies it. PROMPT - reads stdin.\n\n" +
 			"Other kinds of jobs: --kind 5250 -o hello.ogg 'Hello' speaks a text, --kind 5000 --input hello.ogg hears what is said,\n" +
-			"--kind 5100 -o lantern.png 'A lantern' paints. Files travel inside the events and have to be small.",
+			"--kind 5100 -o lantern.png 'A lantern' paints.\n\n" +
+			"Small files travel inside the events (--input). Files of any size are put on a file server, encrypted, and their keys travel in\n" +
+			"the encrypted job (--file). A node can fetch things itself, too: --input https://…, blossom:…, event:ID or job:ID.",
 		Example:     "infernet run '" + tryPrompt + "'\ninfernet run --kind 5250 -o hello.ogg 'Hello'",
-		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms; with --verbose, before it, job with event or with delta"),
+		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms, files (address, type, file); with --verbose, before it, job with event or with delta"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd, &o, args)
@@ -97,7 +99,7 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 		return nil, nil, err
 	}
 	open = append(open, p)
-	config := consumer.Config{Pool: p, Relays: a.settings.list("relays"), Ledger: l, Log: a.log}
+	config := consumer.Config{Pool: p, Relays: a.settings.list("relays"), Servers: a.settings.list("files.servers"), Ledger: l, Log: a.log}
 	if pays {
 		w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
 		if err != nil {

@@ -106,6 +106,7 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		if d.First > 0 {
 			out["first_ms"] = d.First.Milliseconds()
 		}
+		out["files"] = filesOf(d)
 		if d.Paid > 0 {
 			out["payment_hash"] = d.Hash.String()
 			if d.Preimage != (wallet.Preimage{}) { // else it is locked, and not taken yet
@@ -128,12 +129,24 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 	case !w.broken:
 		fmt.Fprintln(w.Out)
 	}
+	for _, f := range d.Files {
+		fmt.Fprintf(w.Err, "file %s\n", or(f.Path, f.URI()))
+	}
 	line := receiptLine(d)
 	if d.Receipt == nil && d.Paid > 0 && !w.plain {
 		line += " · no receipt yet"
 	}
 	fmt.Fprintln(w.Err, line)
 	return nil
+}
+
+// filesOf are a result's files, as JSON.
+func filesOf(d *consumer.Delivery) []map[string]any {
+	files := []map[string]any{}
+	for _, f := range d.Files {
+		files = append(files, map[string]any{"address": f.URI(), "type": f.Mime, "file": f.Path})
+	}
+	return files
 }
 
 // write writes the result into a file: the file that it holds, or its text.
@@ -145,6 +158,9 @@ func (w *shower) write(d *consumer.Delivery) error {
 			return withHint(fmt.Errorf("the result holds no file: %w", err), "infernet job watch %s", cutKey(string(d.Job)))
 		}
 		body = held
+	}
+	if d.Text == "" && len(d.Files) == 1 && d.Files[0].Path != "" {
+		return os.Rename(d.Files[0].Path, w.file)
 	}
 	if err := os.WriteFile(w.file, body, 0o666); err != nil {
 		return withHint(fmt.Errorf("the result is paid, but not written: %w", err), "infernet job watch -o FILE %s", cutKey(string(d.Job)))

@@ -45,10 +45,15 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 		return err
 	}
 	defer unlock()
-	r, err := a.openRelay(ctx)
+	r, closeFiles, err := a.openRelay(ctx)
 	if err != nil {
 		return err
 	}
+	defer func() { // last of all, when the relay has ended
+		if err := closeFiles(); err != nil {
+			a.log.Error("cannot close the files", "err", err)
+		}
+	}()
 	a.settings.put("relays", r.URL(), "up")
 	if err := a.settings.held("relay", r.URL()); err != nil {
 		return err

@@ -103,7 +103,9 @@ func (c *conn) run(ctx context.Context) {
 func (c *conn) session(ctx context.Context, there func()) error {
 	dial, cancel := context.WithTimeout(ctx, dialIn)
 	defer cancel()
-	ws, _, err := websocket.Dial(dial, c.url, &websocket.DialOptions{CompressionMode: websocket.CompressionDisabled})
+	ws, _, err := websocket.Dial(dial, c.url, &websocket.DialOptions{
+		HTTPClient: c.p.client, CompressionMode: websocket.CompressionDisabled,
+	})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ const MaxRelays = 32
 type Pool struct {
 	log    *slog.Logger
 	signer events.Signer
+	client *http.Client // nil: the standard one
 	conns  []*conn
 	watch  func(relay string, back bool, why error)
 	known  *recent // ids of events whose signature was checked
@@ -54,6 +56,9 @@ func WithWatch(watch func(relay string, back bool, why error)) Option {
 
 // WithSigner answers relays that want to know who is there (NIP-42), and signs for Say.
 func WithSigner(s events.Signer) Option { return func(p *Pool) { p.signer = s } }
+
+// WithClient dials with another HTTP client: a guarded one, where a stranger named the relays.
+func WithClient(c *http.Client) Option { return func(p *Pool) { p.client = c } }
 
 // ErrClosed is why things end when the pool was closed.
 var ErrClosed = errors.New("the pool is closed")

@@ -23,6 +23,7 @@ import (
 	"infernet/engine/llamacpp"
 	"infernet/engine/openai"
 	"infernet/events"
+	"infernet/internal/blob"
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
 	"infernet/provider"
@@ -43,10 +44,11 @@ var Price = events.Price{Base: 1000, In: 20_000, Out: 60_000}
 
 // Net is one market.
 type Net struct {
-	T    testing.TB
-	URL  string // of the relay
-	Dir  string
-	Bank *play.Service
+	T     testing.TB
+	URL   string // of the relay
+	Dir   string
+	Files *blob.Server // beside the relay, on the same host
+	Bank  *play.Service
 
 	blocks atomic.Int64 // of the play chain: money that is locked comes back when enough have passed
 	ctx    context.Context
@@ -58,7 +60,14 @@ func Start(t testing.TB) *Net {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Net{T: t, Dir: t.TempDir(), ctx: ctx, log: Log(t)}
-	r, err := relay.Open(ctx, relay.Config{Dir: filepath.Join(n.Dir, "relay"), Listen: "127.0.0.1:0", Log: n.log.With("at", "relay")})
+	var err error
+	if n.Files, err = blob.Open(ctx, blob.Config{Dir: filepath.Join(n.Dir, "files"), MinFree: 1, Log: n.log.With("at", "files")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Files.Close() })
+	r, err := relay.Open(ctx, relay.Config{
+		Dir: filepath.Join(n.Dir, "relay"), Listen: "127.0.0.1:0", Files: n.Files, Log: n.log.With("at", "relay"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo test long bench lint vectors docs engine model peers pebble race nocgo clean ollama speech
+.PHONY: build install demo test long bench lint vectors docs engine model peers pebble race nocgo clean ollama media
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -39,9 +39,9 @@ engine:
 ollama:
 	@scripts/get-ollama.sh $(CACHE)/ollama
 
-# whisper and a voice, for tests of speech; python server.py in scripts/speech serves both to a node
-speech:
-	@scripts/get-python.sh scripts/speech
+# an ear, a voice and a painter, for tests; python server.py in scripts/media serves them to a node
+media:
+	@scripts/get-python.sh scripts/media
 
 model:
 	@scripts/get-model.sh $(CACHE)/models
@@ -56,7 +56,7 @@ pebble:
 	@scripts/get-pebble.sh $(CACHE)/pebble
 
 ## test: installs what it needs and runs everything
-test: engine peers pebble ollama speech lint
+test: engine peers pebble ollama media lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo
 
@@ -70,7 +70,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test ./events ./wallet/bolt11
 
 ## long: the full forms of what test samples
-long: engine pebble ollama speech
+long: engine pebble ollama media
 	INFERNET_LONG=1 $(GO) test -tags '$(TAGS)' -count=20 -timeout 60m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 60m ./...
 

@@ -1,6 +1,8 @@
 package testnet
 
 import (
+	"bytes"
+	"image/png"
 	"slices"
 	"strings"
 	"testing"
@@ -10,12 +12,12 @@ import (
 	"infernet/events"
 )
 
-// TestSpeechIsBoughtAndUnderstood buys a spoken sentence, encrypted to the node, and from the same market what is said in
+// TestSpeechIsBoughtAndUnderstood buys a picture and a spoken sentence, encrypted to the node, and from the same market what is said in
 // it: real voice, real ear, each job paid, the file inside the events.
 func TestSpeechIsBoughtAndUnderstood(t *testing.T) {
-	base := enginetest.SpeechServer(t)
+	base := enginetest.MediaServer(t)
 	n := Start(t)
-	n.Provider("speech", "openai+"+base, nil)
+	n.Provider("media", "openai+"+base, nil)
 	buyer := n.Buyer("buyer")
 	const sentence = "The quick brown fox jumps over the lazy dog."
 
@@ -38,6 +40,18 @@ func TestSpeechIsBoughtAndUnderstood(t *testing.T) {
 			t.Errorf("%s: heard %q, %+v", way, heard.Text, heard)
 		}
 		t.Logf("%s: %d bytes of sound, %q, %s and %s", way, len(audio), heard.Text, said.Paid.Human(), heard.Paid.Human())
+	}
+
+	painted, err := buyer.Do(t.Context(), Text("a red circle on blue", func(o *consumer.Order) {
+		o.Kind, o.Params = events.KindImage, events.Params{{Name: "seed", Values: []string{"1"}}, {Name: "size", Values: []string{"64x64"}}}
+	}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mime, file, err := events.ParseDataURL(painted.Text); err != nil || mime != "image/png" || painted.Paid == 0 || painted.Usage.Out != 1 {
+		t.Errorf("%s, %d bytes, %+v, %v", mime, len(file), painted.Usage, err)
+	} else if img, err := png.Decode(bytes.NewReader(file)); err != nil || img.Bounds().Dx() != 64 {
+		t.Errorf("the picture: %v", err)
 	}
 
 	// what is no sound is refused before anything is paid

@@ -249,7 +249,7 @@ func deliver(job engine.Job, name string, body []byte, emit func(engine.Part) er
 	}
 	mime := output(job)
 	if found := http.DetectContentType(body); strings.HasPrefix(found, "image/") || strings.HasPrefix(found, "text/") {
-		if mime = found; !slices.Contains(events.Kinds[job.Kind].Outputs, found) {
+		if mime = found; !slices.Contains(events.Kinds[job.Kind].Outputs, found) || job.Output != "" && job.Output != found {
 			return nil, fmt.Errorf("%w: the server gave %s, not %s", engine.ErrUnavailable, found, output(job))
 		}
 	}

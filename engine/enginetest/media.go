@@ -13,27 +13,28 @@ import (
 	"time"
 )
 
-// Names of the models that SpeechServer has.
+// Names of the models that MediaServer has.
 const (
 	Hears  = "whisper-tiny.en"
 	Speaks = "piper-en-us-joe"
+	Paints = "tiny-painter"
 )
 
-// SpeechServer starts scripts/speech/server.py, real speech to text and text to speech behind OpenAI's API, and gives its
+// MediaServer starts scripts/media/server.py, real speech to text, text to speech and small pictures behind OpenAI's API, and gives its
 // address, http://127.0.0.1:port. It ends with the test. The test is skipped where its Python packages are neither installed
-// nor to be had; `make speech` fails there.
-func SpeechServer(t testing.TB) (base string) {
+// nor to be had; `make media` fails there.
+func MediaServer(t testing.TB) (base string) {
 	t.Helper()
 	scripts := filepath.Join(filepath.Dir(TinyModel(t)), "..", "..", "..", "scripts")
 	var why bytes.Buffer
-	install := exec.Command(filepath.Join(scripts, "get-python.sh"), filepath.Join(scripts, "speech"))
+	install := exec.Command(filepath.Join(scripts, "get-python.sh"), filepath.Join(scripts, "media"))
 	install.Stderr = &why
 	place, err := install.Output()
 	if err != nil {
-		t.Skipf("needs Python packages, make speech installs them: %s", why.String())
+		t.Skipf("needs Python packages, make media installs them: %s", why.String())
 	}
 	cmd := exec.Command(filepath.Join(strings.TrimSpace(string(place)), "bin", "python"),
-		filepath.Join(scripts, "speech", "server.py"), "--port", "0", "--threads", "1", "--stdin")
+		filepath.Join(scripts, "media", "server.py"), "--port", "0", "--threads", "1", "--stdin")
 	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS=1", "PYTHONDONTWRITEBYTECODE=1")
 	cmd.WaitDelay = 5 * time.Second
 	stop, err := cmd.StdinPipe()
@@ -63,13 +64,13 @@ func SpeechServer(t testing.TB) (base string) {
 	t.Cleanup(func() {
 		end()
 		if t.Failed() {
-			t.Logf("the speech server said:\n%s", log.String())
+			t.Logf("the media server said:\n%s", log.String())
 		}
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		end()
-		t.Fatalf("the speech server is not ready: %v\n%s", err, log.String())
+		t.Fatalf("the media server is not ready: %v\n%s", err, log.String())
 	}
 	late.Stop()
 	return strings.TrimSpace(line)

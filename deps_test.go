@@ -42,11 +42,16 @@ var rooms = map[string][]string{
 	"internal/testnet":  {"*"},
 	"cmd":               {"internal/cli"},
 	"scripts":           {"*"},
+
+	"internal/notify":          {"events", "internal/pool", "internal/durable"},
+	"internal/store":           {"events", "wallet", "wallet/bolt11", "internal/ledger", "internal/notify"},
+	"internal/store/pbstore":   {"internal/store", "internal/notify", "internal/ledger", "events"},
+	"internal/store/storetest": {"internal/store", "internal/notify", "internal/ledger", "events"},
 }
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/notify", "internal/store", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},
@@ -57,6 +62,12 @@ var doors = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/httpd", "relay", "provider", "consumer"},
 	"github.com/coder/websocket":          {"relay", "internal/pool"},
 	"github.com/btcsuite/btcd":            {"wallet/bolt11", "wallet/play"},
+
+	"github.com/godbus/dbus": {"internal/notify"},
+	"github.com/pocketbase":  {"internal/store/pbstore"},
+
+	"github.com/pocketbase/pocketbase/apis": {}, // it would listen
+	"github.com/pocketbase/pocketbase/ui":   {},
 }
 
 // TestRoomsImportOnlyWhatTheyMay reads the sources, so that its answer is never a cached one.
@@ -96,7 +107,7 @@ func mayImport(room, to string, test bool) bool {
 		return true
 	}
 	// a test may stand its room on real parts: a relay to connect to, the suite of its family
-	return test && slices.Contains([]string{"relay", "internal/testnet", "internal/pool", "engine/enginetest", "wallet/wallettest", "wallet/nwc"}, to)
+	return test && slices.Contains([]string{"relay", "internal/testnet", "internal/pool", "engine/enginetest", "wallet/wallettest", "wallet/nwc", "internal/store/storetest", "internal/store/pbstore"}, to)
 }
 
 func roomOf(pkg string) (room string) {

@@ -14,7 +14,9 @@ import (
 	"infernet/internal/durable"
 )
 
-func event(i int) *nostr.Event { return &nostr.Event{ID: fmt.Sprintf("%064x", i), Content: fmt.Sprint(i)} }
+func event(i int) *nostr.Event {
+	return &nostr.Event{ID: fmt.Sprintf("%064x", i), Content: fmt.Sprint(i)}
+}
 
 // TestAnOlderLedgerIsUpgraded opens a file of the first version: what is in it stays, and what is new works.
 func TestAnOlderLedgerIsUpgraded(t *testing.T) {

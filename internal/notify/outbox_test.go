@@ -152,10 +152,10 @@ func TestFailuresAreTriedAgainWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := &heard{name: "broken", fail: func(Notice) error { return errors.New("no") }}
 		well := &heard{name: "well"}
-		o, stop := running(t, filepath.Join(t.TempDir(), "notices.db"), Config{Ways: []Way{broken, well}, Tries: 6 * time.Hour})
+		o, stop := running(t, filepath.Join(t.TempDir(), "notices.db"), Config{Ways: []Way{broken, well}, Tries: 2 * time.Hour})
 		defer stop()
 		n := tell(t, o, Notice{Title: "a"})
-		time.Sleep(8 * time.Hour)
+		time.Sleep(4 * time.Hour)
 		well.wants(t, "a") // one way does not wait for another
 		broken.wants(t)
 		broken.mu.Lock()
@@ -168,8 +168,8 @@ func TestFailuresAreTriedAgainWithGrowingPauses(t *testing.T) {
 			}
 			want = min(2*want, longest)
 		}
-		if n := len(broken.tries); n < 13 || n > 17 {
-			t.Errorf("%d tries in six hours", n)
+		if n := len(broken.tries); n < 10 || n > 14 {
+			t.Errorf("%d tries in two hours", n)
 		}
 		all, err := o.Deliveries(n.Seq)
 		ok(t, err)

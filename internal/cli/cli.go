@@ -145,8 +145,8 @@ func (a *app) root() *cobra.Command {
 		return withHint(usage("%s", flagError(cmd, err)), "%s --help", cmd.CommandPath())
 	})
 	root.AddCommand(
-		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.marketCommand(), a.walletCommand(),
-		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
+		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.marketCommand(), a.walletCommand(), a.noticesCommand(),
+		a.keyCommand(), a.storeCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
 	)
 	a.complete(root, &flags)
 	strict(root)

@@ -90,7 +90,12 @@ func (c *Client) Backup(ctx context.Context, to io.Writer) error {
 	return err
 }
 
+// answerIn is how long the owner may take for a list.
+const answerIn = 10 * time.Second
+
 func (c *Client) list(ctx context.Context, path string, v url.Values, rows any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	defer cancel()
 	resp, err := c.get(ctx, path, v)
 	if err != nil {
 		return err

@@ -97,6 +97,9 @@ func (j *Job) read(l *ledger.Ledger, m events.Message) error {
 			j.Peer = m.Node
 		}
 	case *events.Invoice:
+		if m.Pay == events.PayHold { // locked is not received: the receipt will say
+			return nil
+		}
 		return j.received(l, m.Bolt11, m.Amount)
 	case *events.Result:
 		j.Done, j.Model = m.At, or(m.Model, j.Model)

@@ -49,6 +49,7 @@ func TestHistoryOfRealJobs(t *testing.T) {
 	ways := map[string]consumer.Order{
 		"prepaid": Text("prepaid text", nil),
 		"sealed":  Text("sealed text", func(o *consumer.Order) { o.Pay = []string{events.PaySealed} }),
+		"hold":    Text("hold text", func(o *consumer.Order) { o.Pay = []string{events.PayHold} }),
 		"direct":  Text("direct text", func(o *consumer.Order) { o.Way, o.Node = consumer.Direct, node.Key }),
 		"plain":   Text("plain text", func(o *consumer.Order) { o.Way, o.Node = consumer.Plain, node.Key }),
 	}
@@ -57,6 +58,9 @@ func TestHistoryOfRealJobs(t *testing.T) {
 		d, err := buyer.Do(ctx, order, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
+		}
+		if d.Pay != name && name != "direct" && name != "plain" {
+			t.Errorf("%s was paid %s", name, d.Pay)
 		}
 		bought[d.Job] = d
 		if err := o.CatchUp(ctx); err != nil { // also in the midst of a job

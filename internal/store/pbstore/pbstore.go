@@ -32,9 +32,10 @@ func Open(dir string) (*Store, error) {
 		return nil, err
 	}
 	app := core.NewBaseApp(core.BaseAppConfig{DataDir: dir, DBConnect: connect, DataMaxOpenConns: 8, AuxMaxOpenConns: 2, AuxMaxIdleConns: 1})
-	const watcher = "__pbNotifyWatcherSystemHook__" // for several processes on one folder: here is one
-	app.OnBootstrap().Unbind(watcher)
+	const watcher, files = "__pbNotifyWatcherSystemHook__", "__pbFilesManagerDelete__"
+	app.OnBootstrap().Unbind(watcher) // for several processes on one folder: here is one
 	app.OnTerminate().Unbind(watcher)
+	app.OnModelAfterDeleteSuccess().Unbind(files) // of rows: there are none, and it races with the settings
 	s := &Store{app}
 	if err := s.bootstrap(); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", dir, err), s.Close())

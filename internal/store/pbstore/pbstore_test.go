@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"infernet/events"
 	"infernet/internal/ledger"
 	"infernet/internal/notify"
@@ -241,9 +243,17 @@ func TestNoSocketIsOpen(t *testing.T) {
 	}
 }
 
+// TestNothingRunsOnOnceItIsClosed looks for goroutines of the library's.
+func TestNothingRunsOnOnceItIsClosed(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	s := open(t, filepath.Join(t.TempDir(), "store"))
+	ok(t, errors.Join(s.Put(t.Context(), pair(1)), s.Close()))
+	goleak.VerifyNone(t, before)
+}
+
 // TestFoldersOfAnyName opens folders whose names mean something in an address.
 func TestFoldersOfAnyName(t *testing.T) {
-	for _, name := range []string{"a b", "a?b=c&d", "a%41", "a#b", "ü"} {
+	for _, name := range []string{"a b?c=d&e", "a%41#ü"} {
 		dir := filepath.Join(t.TempDir(), name)
 		s := open(t, dir)
 		ok(t, errors.Join(s.Put(t.Context(), pair(1)), s.Close()))

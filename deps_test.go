@@ -44,11 +44,16 @@ var rooms = map[string][]string{
 	"internal/testnet":  {"*"},
 	"cmd":               {"internal/cli"},
 	"scripts":           {"*"},
+
+	"internal/notify":          {"events", "internal/pool", "internal/durable"},
+	"internal/store":           {"events", "wallet", "wallet/bolt11", "internal/ledger", "internal/notify"},
+	"internal/store/pbstore":   {"internal/store", "internal/notify", "internal/ledger", "events"},
+	"internal/store/storetest": {"internal/store", "internal/notify", "internal/ledger", "events"},
 }
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},
@@ -61,6 +66,12 @@ var doors = map[string][]string{
 	"github.com/btcsuite/btcd":            {"wallet/bolt11", "wallet/play"},
 	"github.com/minio/sio":                {"internal/blob"},
 	"golang.org/x/image":                  {"internal/guard"},
+
+	"github.com/godbus/dbus": {"internal/notify"},
+	"github.com/pocketbase":  {"internal/store/pbstore"},
+
+	"github.com/pocketbase/pocketbase/apis": {}, // it would listen
+	"github.com/pocketbase/pocketbase/ui":   {},
 }
 
 // TestRoomsImportOnlyWhatTheyMay reads the sources, so that its answer is never a cached one.
@@ -100,7 +111,7 @@ func mayImport(room, to string, test bool) bool {
 		return true
 	}
 	// a test may stand its room on real parts: a relay to connect to, the suite of its family
-	return test && slices.Contains([]string{"relay", "internal/testnet", "internal/pool", "engine/enginetest", "wallet/wallettest", "wallet/nwc"}, to)
+	return test && slices.Contains([]string{"relay", "internal/testnet", "internal/pool", "engine/enginetest", "wallet/wallettest", "wallet/nwc", "internal/store/storetest", "internal/store/pbstore"}, to)
 }
 
 func roomOf(pkg string) (room string) {

@@ -59,7 +59,8 @@ type Config struct {
 	StandDown time.Duration // longest random wait before an open plain job is done for free; 3 s if unset
 
 	// Step, if set, is told each step of a job as soon as it is durable: offered, awarded, asked, paid or held, started,
-	// running, made, delivered, settled, owed. Tests crash a node there.
+	// running, made, delivered, settled, owed. The history follows a node by it, and must not hold it up; tests crash a
+	// node there.
 	Step func(job events.ID, step string)
 
 	Log *slog.Logger

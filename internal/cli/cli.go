@@ -145,7 +145,7 @@ func (a *app) root() *cobra.Command {
 		return withHint(usage("%s", flagError(cmd, err)), "%s --help", cmd.CommandPath())
 	})
 	root.AddCommand(
-		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.fileCommand(),
+		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.fileCommand(), a.noticesCommand(), a.storeCommand(),
 		a.marketCommand(), a.walletCommand(),
 		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
 	)

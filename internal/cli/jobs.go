@@ -13,6 +13,7 @@ import (
 	"infernet/consumer"
 	"infernet/events"
 	"infernet/internal/ledger"
+	"infernet/internal/store"
 )
 
 func (a *app) jobListCommand() *cobra.Command {
@@ -21,49 +22,64 @@ func (a *app) jobListCommand() *cobra.Command {
 		Use:         "list",
 		Short:       "The jobs bought here, newest first",
 		Example:     "infernet job list",
-		Annotations: says("job, at (unix seconds), end (empty while open), paid_msat, sure (the wallet said so)"),
+		Annotations: says("job, at (unix seconds), end (empty while open), model, node, paid_msat, sure (the wallet said so)"),
 		Args:        cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			if limit < 1 {
-				return usage("--limit %d: at least 1", limit)
-			}
-			l, err := a.openLedger()
-			if err != nil {
-				return err
-			}
-			defer l.Close()
-			rows, err := l.Jobs(ledger.Customer, limit)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				for _, r := range rows {
-					out := map[string]any{"job": r.Job, "at": r.At.Unix(), "end": r.End}
-					if c, err := l.Commitment(r.Job); err == nil && c != nil {
-						out["paid_msat"], out["sure"] = c.Amount, c.Settled
-					}
-					a.object(a.Out, out)
-				}
-				return nil
-			}
-			if len(rows) == 0 {
-				fmt.Fprintln(a.Err, "no job was bought here yet")
-			}
-			return a.columns("JOB\tSUBMITTED\tPAID\tSTATE", func(w io.Writer) {
-				for _, r := range rows {
-					paid := "-"
-					if c, err := l.Commitment(r.Job); err == nil && c != nil {
-						if paid = c.Amount.Human(); !c.Settled {
-							paid += "?"
-						}
-					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", cutKey(string(r.Job)), r.At.Local().Format(time.DateTime), paid, stateWord(r.End))
-				}
-			})
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.jobList(cmd.Context(), limit)
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many")
 	return cmd
+}
+
+func (a *app) jobList(ctx context.Context, limit int) error {
+	if limit < 1 {
+		return usage("--limit %d: at least 1", limit)
+	}
+	var rows []store.Job
+	err := a.look(ctx, func(r store.Reader) error {
+		rows = nil
+		for q := (store.JobQuery{Role: ledger.Customer}); len(rows) < limit; {
+			q.Limit = limit - len(rows)
+			page, err := r.Jobs(ctx, q)
+			if err != nil {
+				return err
+			}
+			if len(page) == 0 {
+				break
+			}
+			mark := page[len(page)-1].Mark()
+			rows, q.Before = append(rows, page...), &mark
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		for _, r := range rows {
+			out := map[string]any{"job": r.ID, "at": r.At, "end": r.End, "model": r.Model, "node": r.Peer}
+			if r.Paid > 0 {
+				out["paid_msat"], out["sure"] = r.Paid, r.Sure
+			}
+			a.object(a.Out, out)
+		}
+		return nil
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(a.Err, "no job was bought here yet")
+	}
+	return a.columns("JOB\tSUBMITTED\tPAID\tSTATE", func(w io.Writer) {
+		for _, r := range rows {
+			paid := "-"
+			if r.Paid > 0 {
+				if paid = r.Paid.Human(); !r.Sure {
+					paid += "?"
+				}
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", cutKey(string(r.ID)), r.At.Time().Local().Format(time.DateTime), paid, stateWord(r.End))
+		}
+	})
 }
 
 // findJob finds the job that was meant, and how it ended, before any relay is asked; "" while it is open.

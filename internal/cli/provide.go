@@ -143,11 +143,14 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	} else {
 		config.Price, config.Prices = events.Price{}, nil
 	}
+	rooms := &records{app: a, signer: signer}
+	config.Step = rooms.step
 	n, err := provider.New(ctx, config)
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
+	defer rooms.end()
 	defer stop()
 	began := events.At(time.Now())
 	beats := p.Subscribe(ctx, nostr.Filter{Kinds: []int{events.KindHeartbeat}, Authors: []string{string(signer.PublicKey())}}).Events
@@ -157,6 +160,7 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	waits.end()
 	if err == nil {
 		if err = ready(&node{string(signer.PublicKey()), named, said}); err == nil {
+			rooms.begin(ctx, l, p)
 			err = <-ended
 		} else {
 			stop()

@@ -133,7 +133,7 @@ func (s *settings) check() error {
 			return s.mend(k.name, err)
 		}
 	}
-	return nil
+	return s.checkNotify()
 }
 
 func (s *settings) checkOne(k setting) error {

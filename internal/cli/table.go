@@ -57,6 +57,12 @@ var table = []setting{
 	{"run.window", "1s", "duration", "how long an auction collects offers"},
 	{"run.hedge", "0s", "duration", "after how long a silent node is hedged by a second one; only the first of the two is paid, what is locked for the other comes back. Never if 0"},
 	{"run.deadline", "5m", "duration", "how long a job may take"},
+	{"notify.owner", "", "text", "key that gets notices as private messages, npub or hex"},
+	{"notify.webhook", "", "file", "address that notices are posted to, or file:/path of a file that holds it"},
+	{"notify.webhook_secret", "", "file", "file:/path of a file with the secret that signs them (Standard Webhooks); the node's key signs if unset"},
+	{"notify.desktop", "false", "yesno", "show notices on this machine's desktop"},
+	{"notify.quiet", "", "text", "hours of the day when only urgent notices are told, such as 22:00-07:00"},
+	{"notify.zone", "", "text", "time zone of notify.quiet, such as Europe/Berlin; this machine's if unset"},
 }
 
 func names() (all []string) {

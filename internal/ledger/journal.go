@@ -148,7 +148,7 @@ func finish(tx *durable.Tx, job events.ID, end string) error {
 
 // Unfinished lists the jobs without an end, oldest first: what to resume.
 func (l *Ledger) Unfinished(role Role) ([]events.ID, error) {
-	rows, err := l.jobs("select job, role, at, end from jobs where role = ? and end is null order by seq", string(role))
+	rows, err := l.jobs("select seq, job, role, at, end from jobs where role = ? and end is null order by seq", string(role))
 	var ids []events.ID
 	for _, row := range rows {
 		ids = append(ids, row.Job)
@@ -158,6 +158,7 @@ func (l *Ledger) Unfinished(role Role) ([]events.ID, error) {
 
 // Row is a job in the list of jobs.
 type Row struct {
+	Seq  int64 // rises with every job
 	Job  events.ID
 	Role Role
 	At   time.Time
@@ -166,7 +167,12 @@ type Row struct {
 
 // Jobs lists a role's newest jobs, newest first.
 func (l *Ledger) Jobs(role Role, limit int) ([]Row, error) {
-	return l.jobs("select job, role, at, end from jobs where role = ? order by seq desc limit ?", string(role), limit)
+	return l.jobs("select seq, job, role, at, end from jobs where role = ? order by seq desc limit ?", string(role), limit)
+}
+
+// Rows gives a job's rows: one for each role that it has here.
+func (l *Ledger) Rows(job events.ID) ([]Row, error) {
+	return l.jobs("select seq, job, role, at, end from jobs where job = ? order by seq", string(job))
 }
 
 func (l *Ledger) jobs(query string, args ...any) ([]Row, error) {
@@ -180,7 +186,7 @@ func (l *Ledger) jobs(query string, args ...any) ([]Row, error) {
 		var row Row
 		var at int64
 		var end sql.NullString
-		if err := rows.Scan(&row.Job, &row.Role, &at, &end); err != nil {
+		if err := rows.Scan(&row.Seq, &row.Job, &row.Role, &at, &end); err != nil {
 			return nil, err
 		}
 		row.At, row.End = time.Unix(at, 0), end.String

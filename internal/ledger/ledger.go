@@ -2,7 +2,7 @@
 //
 // What a method has returned is on the disk: it survives kill -9 and power loss (SQLite, WAL, synchronous=FULL). Many
 // processes may open one ledger. Beside the money facts it keeps the journal: every signed event and secret that a job
-// relies on, and which jobs have no end yet. Begin with Take and Begin for a provider, Take and Commit for a customer.
+// relies on, which jobs have no end yet, and records of what no event says, such as settings. Begin with Take and Begin for a provider, Take and Commit for a customer.
 package ledger
 
 import (
@@ -17,7 +17,11 @@ type Ledger struct {
 	db *durable.DB
 }
 
-var schema = durable.Schema{Version: 1, Tables: `
+const records = `
+create table records     (seq integer primary key autoincrement, topic text not null, name text not null, value blob not null, at integer not null, unique (topic, name));
+`
+
+var schema = durable.Schema{Version: 2, Next: []string{records}, Tables: records + `
 create table claims      (hash text primary key, job text not null) without rowid;
 create table starts      (job text primary key, at integer not null) without rowid;
 create table uses        (offer text primary key, job text not null) without rowid;

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"infernet/events"
+	"infernet/internal/ledger"
+	"infernet/internal/notify"
+	"infernet/internal/pool"
+	"infernet/internal/store"
+	"infernet/internal/store/pbstore"
+)
+
+// look reads what people look at: from the daemon that owns this folder's store, or else from the journals themselves.
+func (a *app) look(ctx context.Context, read func(store.Reader) error) error {
+	if c, err := store.Dial(ctx, a.settings.path("store")); err == nil {
+		defer c.Close()
+		if err = read(c); err == nil || ctx.Err() != nil {
+			return err
+		}
+		a.log.Info("the store's owner does not answer: reads the journals", "err", err)
+	}
+	j, err := store.OpenJournals(a.journals(nil))
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	return read(j)
+}
+
+// journals are where this folder's journals lie.
+func (a *app) journals(signer events.Signer) store.Files {
+	return store.Files{
+		Ledgers: map[string]string{"node": a.settings.path("node.db"), "customer": a.settings.path("customer.db")},
+		Notices: a.settings.path("notices.db"), Signer: signer,
+	}
+}
+
+// records are the rooms beside a node where nothing is decided: its history and its notices. They begin once the node is
+// there; when they fail, the node goes on.
+type records struct {
+	*app
+	signer events.Signer
+	owner  atomic.Pointer[store.Owner]
+	wait   sync.WaitGroup
+}
+
+// step tells the history that a job has moved on. It waits for nothing.
+func (r *records) step(events.ID, string) {
+	if o := r.owner.Load(); o != nil {
+		o.Nudge()
+	}
+}
+
+// begin runs the rooms until ctx ends; then end waits for them.
+func (r *records) begin(ctx context.Context, l *ledger.Ledger, p *pool.Pool) {
+	r.wait.Go(func() {
+		outbox, err := r.openOutbox(p, r.signer, l)
+		if err != nil {
+			r.log.Error("there are no notices", "err", err)
+		} else {
+			defer outbox.Close()
+			var telling sync.WaitGroup
+			telling.Go(func() { outbox.Run(ctx) })
+			defer telling.Wait()
+		}
+		if err := r.keep(ctx, outbox); err != nil && ctx.Err() == nil {
+			r.log.Warn("there is no history", "err", err)
+		}
+		<-ctx.Done() // notices do without
+	})
+}
+
+func (r *records) end() { r.wait.Wait() }
+
+// keep owns the store until ctx ends.
+func (r *records) keep(ctx context.Context, outbox *notify.Outbox) error {
+	o, err := store.Own(ctx, r.storeConfig(r.signer, func(j store.Job) { r.tellOwed(outbox, j) }))
+	if err != nil {
+		return err
+	}
+	r.owner.Store(o)
+	err = o.Run(ctx)
+	r.owner.Store(nil)
+	return errors.Join(err, o.Close())
+}
+
+func (a *app) storeConfig(signer events.Signer, changed func(store.Job)) store.Config {
+	return store.Config{
+		Dir: a.settings.path("store"), Files: a.journals(signer), Changed: changed, Log: a.log,
+		Open: func(dir string) (store.Store, error) { return pbstore.Open(dir) },
+	}
+}
+
+// tellOwed tells, once, that a job failed after it was paid for: the node has signed that it owes the money.
+func (r *records) tellOwed(outbox *notify.Outbox, j store.Job) {
+	if outbox == nil || j.Role != ledger.Provider || j.Owed == 0 || time.Since(j.Done.Time()) > 24*time.Hour {
+		return
+	}
+	_, err := outbox.Tell(notify.Notice{
+		Level: notify.Warning, Incident: "owed/" + string(j.ID), Job: j.ID,
+		Title: "A paid job failed: " + j.Owed.Human() + " are owed to its customer",
+		Text:  "The node has signed that it owes them. The job's key is " + string(j.Peer) + ".",
+	})
+	if err != nil {
+		r.log.Error("cannot tell that money is owed", "job", j.ID, "err", err)
+	}
+}

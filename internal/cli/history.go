@@ -32,12 +32,17 @@ func (a *app) look(ctx context.Context, read func(store.Reader) error) error {
 	return read(j)
 }
 
-// journals are where this folder's journals lie.
+// journals are where this folder's journals lie. A signer on another machine is not asked to open each event: there the
+// history does without what is encrypted.
 func (a *app) journals(signer events.Signer) store.Files {
-	return store.Files{
+	files := store.Files{
 		Ledgers: map[string]string{"node": a.settings.path("node.db"), "customer": a.settings.path("customer.db")},
-		Notices: a.settings.path("notices.db"), Signer: signer,
+		Notices: a.settings.path("notices.db"),
 	}
+	if local, ok := signer.(*events.Keys); ok {
+		files.Signer = local
+	}
+	return files
 }
 
 // records are the rooms beside a node where nothing is decided: its history and its notices. They begin once the node is

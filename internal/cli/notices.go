@@ -93,10 +93,11 @@ func (a *app) noticesTest(ctx context.Context) error {
 	if err := a.settings.makeDataDir(); err != nil {
 		return err
 	}
-	signer, err := keys(a.settings.path("node.key"))
+	signer, done, err := a.signer(ctx, a.settings.path("node.key"))
 	if err != nil {
 		return err
 	}
+	defer done()
 	var p *pool.Pool
 	if a.settings.text("notify.owner") != "" {
 		if p, err = a.connect(ctx, signer); err != nil {
@@ -161,7 +162,7 @@ func (a *app) sayTold(all []notify.Delivery) error {
 			fmt.Fprintf(a.Out, "%s told\n", d.Way)
 		}
 		if d.State != "told" {
-			failed = withHint(fmt.Errorf("%s: not told: %s", d.Way, d.Error), "infernet provide   (it tries again, and longer each time)")
+			failed = withHint(fmt.Errorf("%s: not told: %s", d.Way, d.Error), "infernet provide  # it tries again")
 		}
 	}
 	return failed

@@ -46,10 +46,11 @@ func (a *app) storeBackup(ctx context.Context, path string) error {
 		if err := a.settings.makeDataDir(); err != nil {
 			return err
 		}
-		signer, err := keys(a.settings.path("node.key"))
+		signer, done, err := a.signer(ctx, a.settings.path("node.key"))
 		if err != nil {
 			return err
 		}
+		defer done()
 		o, err := store.Own(ctx, a.storeConfig(signer, nil))
 		if err != nil {
 			return err
@@ -93,7 +94,7 @@ func (a *app) storeRestore(path string) error {
 	dir := a.settings.path("store")
 	unlock, err := store.Lock(dir)
 	if errors.Is(err, store.ErrOwned) {
-		return withHint(err, "end 'infernet provide' or 'infernet up' first")
+		return withHint(err, "infernet store restore %s  # once 'infernet provide' or 'infernet up' has ended", quoted(path))
 	}
 	if err != nil {
 		return err

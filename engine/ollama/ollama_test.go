@@ -232,7 +232,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for raw, want := range map[string]string{
-		"ollama:11434": "hint: ollama://", "ollama+ftp://host": "hint: ollama://", "ollama://host?ctx=3": "16", "ollama://host?keep_alive=long": "30m",
+		"ollama:11434": "such as ollama://", "ollama+ftp://host": "such as ollama://", "ollama://host?ctx=3": "16", "ollama://host?keep_alive=long": "30m",
 		"ollama://host?seed=1": "ctx, keep_alive", "ollama://u:sk-12345@host": "key_file=",
 	} {
 		u, err := url.Parse(raw)

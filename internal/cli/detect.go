@@ -18,7 +18,7 @@ import (
 
 // engineHelp says how an engine is named.
 const engineHelp = "The engine is found by itself: an OpenAI-compatible server that runs here, else llama.cpp with a model of the cache. To\n" +
-	"name one: --engine openai+http://127.0.0.1:11434/v1 (Ollama), openai+http://127.0.0.1:8000/v1 (vLLM, or any server that\n" +
+	"name one: --engine ollama://127.0.0.1:11434 (Ollama), openai+http://127.0.0.1:8000/v1 (vLLM, or any server that\n" +
 	"speaks OpenAI's API; ?key_file=/path for its key), llamacpp:///home/you/model.gguf (starts llama-server),\n" +
 	"llamacpp+http://127.0.0.1:8080 (one that runs), or echo: (says its input back)."
 

@@ -14,7 +14,8 @@ import (
 
 // engineExamples is an address of each kind of engine, for those who mistyped theirs.
 var engineExamples = map[string]string{
-	"openai":   "openai+http://127.0.0.1:11434/v1",
+	"openai":   "openai+http://127.0.0.1:8000/v1",
+	"ollama":   "ollama://127.0.0.1:11434",
 	"llamacpp": "llamacpp:///home/you/model.gguf",
 	"echo":     "echo:",
 }
@@ -33,7 +34,7 @@ func (a *app) engineError(address string, err error) error {
 			examples = append(examples, example)
 		}
 		slices.Sort(examples)
-		example := engineExamples["openai"]
+		example := engineExamples["ollama"]
 		if strings.HasPrefix(rest, "//") {
 			example = "openai+http:" + rest
 		}
@@ -75,5 +76,5 @@ func (a *app) getEngine() string {
 	if _, err := os.Stat("scripts/get-llama.sh"); err == nil {
 		return "make engine model"
 	}
-	return remark(a.withEngine(engineExamples["openai"]), "once Ollama runs, or another server that speaks OpenAI's API")
+	return remark(a.withEngine(engineExamples["ollama"]), "once Ollama runs, or another server that speaks OpenAI's API")
 }

@@ -71,7 +71,7 @@ func explain(err error, args []string) (code int, message, hint string) {
 	if ok {
 		hint = said
 	}
-	return code, hide(message), hide(hint)
+	return code, harmless(hide(message)), harmless(hide(hint))
 }
 
 func meaning(err error, args []string) (code int, hint string) {

@@ -59,7 +59,7 @@ func (a *app) tellAway(p *pool.Pool) {
 
 // columns writes a table.
 func (a *app) columns(head string, rows func(w io.Writer)) error {
-	w := tabwriter.NewWriter(a.Out, 0, 4, 2, ' ', 0)
+	w := tabwriter.NewWriter(marking{a.Out}, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, head)
 	rows(w)
 	return w.Flush()
@@ -86,7 +86,7 @@ func (a *app) marketNodes(ctx context.Context, c *consumer.Consumer) error {
 			if n.Alive(time.Now()) {
 				state = or(n.Beat.Status, "alive")
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), n.Profile.Name, state, seen, load, strings.Join(n.Models, " "), strings.Join(n.Profile.Market.Pay, " "))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), cell(n.Profile.Name), cell(state), seen, load, cell(strings.Join(n.Models, " ")), cell(strings.Join(n.Profile.Market.Pay, " ")))
 		}
 	})
 }

@@ -12,7 +12,7 @@ func oneLine(m events.Message) string {
 	h := m.Signed()
 	name, facts := words(m)
 	head := fmt.Sprintf("%s  %-8s by %s  %s", h.At.Time().UTC().Format("15:04:05"), name, cutKey(string(h.Author)), cutKey(string(h.ID)))
-	return strings.Join(append([]string{head}, facts...), "  ")
+	return cell(strings.Join(append([]string{head}, facts...), "  "))
 }
 
 // words are a message's name and what it says, in short.

@@ -49,7 +49,7 @@ func (w *shower) step(s consumer.Step) {
 		w.streamed.WriteString(s.Delta)
 		switch {
 		case !w.json && w.file == "":
-			fmt.Fprint(w.Out, s.Delta)
+			fmt.Fprint(w.Out, w.shown(s.Delta))
 		case w.verbose:
 			w.object(w.Out, map[string]any{"job": s.Job, "delta": s.Delta})
 		}
@@ -72,7 +72,7 @@ func (w *shower) step(s consumer.Step) {
 		fmt.Fprintln(w.Err, oneLine(s.Message))
 		return
 	}
-	fmt.Fprintf(w.Err, "          %s\n", s.Note)
+	fmt.Fprintf(w.Err, "          %s\n", cell(s.Note))
 }
 
 // end shows the answer, as far as it was not streamed, and the receipt line.
@@ -120,12 +120,12 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 	case w.file != "":
 		fmt.Fprintln(w.Out, w.file)
 	case w.streamed.Len() == 0:
-		fmt.Fprintln(w.Out, d.Text)
+		fmt.Fprintln(w.Out, w.shown(d.Text))
 	case !strings.HasPrefix(d.Text, w.streamed.String()):
 		fmt.Fprintf(w.Err, "\nthe stream was another text than the result; the result:\n")
-		fmt.Fprintln(w.Out, d.Text)
+		fmt.Fprintln(w.Out, w.shown(d.Text))
 	case w.streamed.Len() < len(d.Text): // chunks are a preview and may be lost
-		fmt.Fprintln(w.Out, d.Text[w.streamed.Len():])
+		fmt.Fprintln(w.Out, w.shown(d.Text[w.streamed.Len():]))
 	case !w.broken:
 		fmt.Fprintln(w.Out)
 	}

@@ -31,6 +31,7 @@ var table = []setting{
 	{"relay.acme_root", "", "text", "root certificate of the authority's own server, a PEM file, if no system knows it"},
 	{"relay.hosts", "", "list", "more names that browsers may know this server by"},
 	{"relay.origins", "", "list", "pages that may call from elsewhere, as https://app.example; * is every page. The relay itself is for every page"},
+	{"relay.per_address", "64", "number", "WebSockets that one address may hold, but this machine's; raise it behind a proxy on another machine"},
 	{"relay.metrics", "local", "text", "who may read /metrics: local (this machine), all or off"},
 	{"relay.private_jobs", "false", "yesno", "show encrypted jobs only to their two parties"},
 	{"relay.files", "true", "yesno", "keep files, too"},

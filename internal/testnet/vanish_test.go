@@ -133,7 +133,7 @@ func TestPlainNodesVanish(t *testing.T) {
 			seller, key, earned := n.ndkSeller(t, price, step, 0)
 			buyer := n.Buyer("buyer of " + step)
 			_, err := buyer.Do(ctx, Text("one two three", func(o *consumer.Order) {
-				o.Way, o.Node, o.Encrypted, o.Life = consumer.Plain, key, true, 4*time.Second
+				o.Way, o.Node, o.Encrypted, o.Life = consumer.Plain, key, true, 6*time.Second
 			}), nil)
 			t.Log(err)
 			seller.hear("vanishes", nil)
@@ -146,9 +146,9 @@ func TestPlainNodesVanish(t *testing.T) {
 	}
 	t.Run("comes too late", func(t *testing.T) {
 		t.Parallel()
-		seller, key, _ := n.ndkSeller(t, price, "", 4*time.Second)
+		seller, key, _ := n.ndkSeller(t, price, "", 7*time.Second)
 		buyer := n.Buyer("late")
-		_, err := buyer.Do(ctx, Text("one two three", func(o *consumer.Order) { o.Way, o.Node, o.Life = consumer.Plain, key, 2*time.Second }), nil)
+		_, err := buyer.Do(ctx, Text("one two three", func(o *consumer.Order) { o.Way, o.Node, o.Life = consumer.Plain, key, 4*time.Second }), nil)
 		gone(t, buyer, err, price)
 		seller.hear("delivered", nil)
 		open, err := buyer.Unfinished()
@@ -176,7 +176,7 @@ func TestNostrDVMVanishes(t *testing.T) {
 			d := n.nostrdvm(t, 21, true)
 			w := n.Wallet("buyer")
 			buyer := n.Consumer("buyer", func(c *consumer.Config) { c.Wallet = bridged{w.(wallet.Payer), &d.bridge} })
-			order := Text("sleep well", func(o *consumer.Order) { o.Way, o.Node, o.Life = consumer.Plain, d.key, 5*time.Second })
+			order := Text("sleep well", func(o *consumer.Order) { o.Way, o.Node, o.Life = consumer.Plain, d.key, 8*time.Second })
 			var told Told
 			_, err := buyer.Do(ctx, order, func(s consumer.Step) {
 				if told.Hear(s); slices.Contains(told.Names(), step) {

@@ -31,6 +31,7 @@ async function buy(job) {
     let paying = Promise.resolve() // the result may come before the wallet's answer
     relay.subscribe([{ kinds: [7000, request.kind + 1000], '#e': [request.id] }], {
       async onevent(ev) {
+        if (orders.vanish === 'published') return // the price may be faster than the relay's OK
         try {
           if (!verifyEvent(ev)) throw new Error(`${ev.id} does not verify`)
           if (heard.content !== undefined) return void heard.after++

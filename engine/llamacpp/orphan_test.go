@@ -86,6 +86,7 @@ func TestKilledLeavesNoOrphan(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitGone(t, pid)
+	child.Wait() // its lock goes with it
 	// the next engine removes what it left, and nothing that is in use
 	mine, err := newFolder()
 	if err != nil {

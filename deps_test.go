@@ -57,7 +57,6 @@ var doors = map[string][]string{
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},
-	"charm.land/fang":                     {"internal/cli"},
 	"modernc.org/sqlite":                  {"internal/durable"},
 	"github.com/danielgtaylor/huma":       {"internal/httpd"},
 	"github.com/caddyserver/certmagic":    {"internal/httpd"},

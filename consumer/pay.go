@@ -215,7 +215,7 @@ func (j *job) payDone(p payment) error {
 		}
 		j.preimage = p.preimage
 		j.c.Step(j.req.ID, "settled")
-		j.tell(Step{Note: "paid " + j.paid.Human() + ", payment hash " + j.hash.String()})
+		j.tell(Step{Note: "paid " + j.paid.Human() + ", payment hash " + short(j.hash.String())})
 		if j.hold() && j.mine().Result() == nil {
 			j.c.Log.Warn("the node took the locked money before a result is here", "job", j.req.ID, "node", j.node)
 		}

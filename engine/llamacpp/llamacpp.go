@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -30,7 +29,7 @@ type Engine struct {
 	*completions.Server
 	keeper *keeper
 	digest *digest
-	dir    string // holds the socket; removed by Close
+	folder *folder // holds the socket; removed by Close
 }
 
 // Open opens llamacpp:///abs/path/model.gguf: it starts llama-server and waits until the model is loaded, or ctx ends. Or it
@@ -61,13 +60,13 @@ func Open(ctx context.Context, u *url.URL, log *slog.Logger) (engine.Engine, err
 	if err := checkModel(opts.path); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "infernet-llama-")
+	folder, err := newFolder()
 	if err != nil {
-		return nil, fmt.Errorf("folder for llama-server's socket: %w", err)
+		return nil, err
 	}
-	place, err := placeFor(opts, dir)
+	place, err := placeFor(opts, folder.path)
 	if err != nil {
-		os.RemoveAll(dir)
+		folder.remove()
 		return nil, err
 	}
 	client := completions.NewClient(place.config)
@@ -75,7 +74,7 @@ func Open(ctx context.Context, u *url.URL, log *slog.Logger) (engine.Engine, err
 		Server: completions.NewServer(client, completions.Options{Kinds: opts.kinds, Slots: opts.slots, Exact: true}),
 		keeper: keep(opts, place, client, log),
 		digest: hash(opts.path, log),
-		dir:    dir,
+		folder: folder,
 	}
 	if err := e.keeper.ready(ctx); err != nil {
 		e.Close()
@@ -132,7 +131,7 @@ func (e *Engine) Close() error {
 	err := e.Server.Close()
 	e.keeper.close()
 	e.digest.close()
-	return errors.Join(err, os.RemoveAll(e.dir))
+	return errors.Join(err, e.folder.remove())
 }
 
 // explain adds why the server is gone to an error that only says that it is.

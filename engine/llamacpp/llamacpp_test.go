@@ -132,7 +132,7 @@ func TestCrashFailsOnlyItsJob(t *testing.T) {
 	defer e.Close()
 	sample := enginetest.Tiny("tiny", false)
 	for range 2 {
-		pid := serverPid(t, e.(*Engine).dir)
+		pid := serverPid(t, e.(*Engine).folder.path)
 		_, err := e.Run(t.Context(), sample.Long, func(engine.Part) error {
 			if pid != 0 {
 				syscall.Kill(pid, syscall.SIGKILL)
@@ -156,7 +156,7 @@ func TestCrashFailsOnlyItsJob(t *testing.T) {
 func TestCrashOfALongJob(t *testing.T) {
 	e := open(t, address(smolLM(t), "&model=smol"))
 	defer e.Close()
-	pid := serverPid(t, e.(*Engine).dir)
+	pid := serverPid(t, e.(*Engine).folder.path)
 	job := enginetest.Text("smol", "Write a long story about the sea.", "max_tokens", "400")
 	var both sync.WaitGroup
 	var once sync.Once
@@ -182,7 +182,7 @@ func TestCrashOfALongJob(t *testing.T) {
 func TestClosedLeavesNothing(t *testing.T) {
 	server(t)
 	e := open(t, address(enginetest.TinyModel(t), ""))
-	dir := e.(*Engine).dir
+	dir := e.(*Engine).folder.path
 	pid := serverPid(t, dir)
 	if err := e.Close(); err != nil {
 		t.Error(err)

@@ -56,7 +56,7 @@ func TestKilledLeavesNoOrphan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println("opened", e.(*Engine).dir)
+		fmt.Println("opened", e.(*Engine).folder.path)
 		select {}
 	}
 	server(t)
@@ -86,4 +86,18 @@ func TestKilledLeavesNoOrphan(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitGone(t, pid)
+	child.Wait() // its lock goes with it
+	// the next engine removes what it left, and nothing that is in use
+	mine, err := newFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mine.remove()
+	sweep(os.TempDir())
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", dir, err)
+	}
+	if _, err := os.Stat(mine.path); err != nil {
+		t.Errorf("a folder in use was removed: %v", err)
+	}
 }

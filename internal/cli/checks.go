@@ -32,7 +32,7 @@ func (a *app) checks() []check {
 		}, ""},
 		{"relay", a.checkRelay, "infernet up"},
 		{"clock", a.checkClock, "timedatectl set-ntp true"},
-		{"wallet", a.checkWallet, "infernet up  # runs the bank of play money"},
+		{"wallet", a.checkWallet, ""},
 		{"engine", a.checkEngine, a.getEngine()},
 		{"llama-server", a.llamaOnly(a.checkLlama), a.getEngine()},
 		{"model", a.llamaOnly(a.checkModel), a.getEngine()},
@@ -175,6 +175,11 @@ func (a *app) checkWallet(ctx context.Context) (string, error) {
 	have, err := b.Balance(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %s says nothing for %s", wallet.ErrUnavailable, w.Describe(), walletIn)
+	}
+	if path, filed := strings.CutPrefix(a.settings.text("wallet"), "file:"); err != nil && filed {
+		err = withHint(err, "${EDITOR:-vi} %s  # if it is not its service or its relay that is away", quoted(path))
+	} else if err != nil && a.settings.text("wallet") == "" {
+		err = withHint(err, "infernet up  # runs the bank of this play money")
 	}
 	return w.Describe() + ", " + have.Human(), err
 }

@@ -18,10 +18,10 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
 
 	"infernet/consumer"
+	"infernet/events"
 )
 
 // IO is what a command reads, writes and asks the environment.
@@ -59,9 +59,7 @@ func Main(ctx context.Context, to IO, args []string) int {
 	root.SetIn(to.In)
 	root.SetOut(to.Out)
 	root.SetErr(to.Err)
-	err := fang.Execute(ctx, root,
-		fang.WithVersion(version), fang.WithoutManpage(), fang.WithErrorHandler(func(io.Writer, fang.Styles, error) {}),
-	)
+	err := root.ExecuteContext(ctx)
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("the answer could not be written: %w", out.err)
 		if buys(args) {
@@ -127,6 +125,7 @@ func (a *app) root() *cobra.Command {
 			"stdout is the answer, stderr the conversation. With --json each answer is one object a line on stdout, and an error\n" +
 			"is one on stderr: error, hint, code.\n\n" + exitCodes,
 		Example:       "infernet up\ninfernet run '" + tryPrompt + "'",
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -141,6 +140,7 @@ func (a *app) root() *cobra.Command {
 	f.StringSlice("relay", nil, "relay to use, may be repeated")
 	f.String("log-level", "", "debug, info, warn or error")
 	f.Bool("log-json", false, "log one JSON object a line")
+	root.SetHelpFunc(help)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return withHint(usage("%s", flagError(cmd, err)), "%s --help", cmd.CommandPath())
 	})
@@ -183,7 +183,7 @@ func strict(cmd *cobra.Command) {
 			if err == nil || errors.As(err, &own) {
 				return err
 			}
-			return withHint(usage("%w", err), "%s", hint)
+			return withHint(usage("%s", argsError(cmd, args, err)), "%s", hint)
 		}
 		return
 	}
@@ -196,8 +196,21 @@ func strict(cmd *cobra.Command) {
 		for _, sub := range cmd.Commands() {
 			names = append(names, sub.Name())
 		}
-		return withHint(usage("%s: no command %q%s", cmd.CommandPath(), args[0], meant(args[0], names)), "%s", hint)
+		of := strings.TrimPrefix(cmd.CommandPath()+": ", "infernet: ")
+		return withHint(usage("%sno command %q%s", of, args[0], meant(args[0], names)), "%s", hint)
 	}
+}
+
+// argsError says what is wrong with a command's arguments, without the words of the library that counts them.
+func argsError(cmd *cobra.Command, args []string, err error) string {
+	_, wanted, _ := strings.Cut(cmd.Use, " ")
+	switch want := len(strings.Fields(wanted)); {
+	case len(args) < want:
+		return fmt.Sprintf("%s: %s is missing", cmd.CommandPath(), strings.Fields(wanted)[len(args)])
+	case len(args) > want:
+		return fmt.Sprintf("%s: %q is one argument too many", cmd.CommandPath(), args[want])
+	}
+	return err.Error()
 }
 
 // flagError says what is wrong with a flag, without the words of the library that read it.
@@ -206,9 +219,15 @@ func flagError(cmd *cobra.Command, err error) string {
 	if name, unknown := strings.CutPrefix(said, "unknown flag: --"); unknown {
 		var have []string
 		collect := func(f *flagType) { have = append(have, f.Name) }
-		cmd.Flags().VisitAll(collect)
+		cmd.LocalFlags().VisitAll(collect)
 		cmd.InheritedFlags().VisitAll(collect)
-		said += meant(name, have)
+		near := events.Near(name, have)
+		for i := range near {
+			near[i] = "--" + near[i]
+		}
+		if near = slices.Compact(near); len(near) > 0 {
+			said += "; is " + strings.Join(near, " or ") + " meant?"
+		}
 	}
 	return said
 }

@@ -47,7 +47,8 @@ func (a *app) document(cmd *cobra.Command) {
 		fmt.Fprintf(a.Out, "\n| flag | meaning |\n|---|---|\n")
 		flags.VisitAll(func(f *pflag.Flag) {
 			if f.Name != "help" && f.Name != "version" && !f.Hidden {
-				fmt.Fprintf(a.Out, "| `--%s` | %s |\n", f.Name, f.Usage)
+				takes, about := pflag.UnquoteUsage(f)
+				fmt.Fprintf(a.Out, "| `%s` | %s |\n", strings.TrimSpace("--"+f.Name+" "+takes), about)
 			}
 		})
 	}

@@ -207,9 +207,9 @@ func (a *app) jobShow(ctx context.Context, arg string) error {
 	if paid, err := c.Ledger.Commitment(id); err == nil && paid != nil {
 		fmt.Fprintf(a.Out, "paid %s, payment hash %s\n", paid.Amount.Human(), paid.Hash)
 	}
-	fmt.Fprintln(a.Out, oneLine(job.Request))
+	fmt.Fprintln(a.Out, a.fold(oneLine(job.Request), "  "))
 	for _, m := range said {
-		fmt.Fprintln(a.Out, oneLine(m))
+		fmt.Fprintln(a.Out, a.fold(oneLine(m), "  "))
 	}
 	if r := job.Result(); r != nil && !r.Closed && r.Sealed == nil {
 		fmt.Fprintf(a.Out, "\n%s\n", r.Content)

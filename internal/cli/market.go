@@ -35,7 +35,7 @@ func (a *app) marketCommand() *cobra.Command {
 		})
 	}
 	list("nodes", "The nodes, living ones first", "node, name, alive, kinds, market (models, prices, gpus, concurrency, pay, delivery, payee)", a.marketNodes)
-	list("models", "The models that living nodes run, and the best price of each", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out, nodes", a.marketModels)
+	list("models", "The models that living nodes run, and the best price of each, for 1000 units in and 1000 out", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out, nodes", a.marketModels)
 	list("prices", "What every living node asks for every model", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketPrices)
 	list("offers", "The offers of the last minutes that are open, not encrypted to one customer", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
 	return cmd
@@ -86,9 +86,17 @@ func (a *app) marketNodes(ctx context.Context, c *consumer.Consumer) error {
 			if n.Alive(time.Now()) {
 				state = or(n.Beat.Status, "alive")
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), cell(n.Profile.Name), cell(state), seen, load, cell(strings.Join(n.Models, " ")), cell(strings.Join(n.Profile.Market.Pay, " ")))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), cell(n.Profile.Name), cell(state), seen, load, cell(short(strings.Join(n.Models, " "), 18)), cell(strings.Join(n.Profile.Market.Pay, " ")))
 		}
 	})
+}
+
+// short cuts a text for a table; --json has the whole.
+func short(text string, width int) string {
+	if runes := []rune(text); len(runes) > width {
+		return string(runes[:width-1]) + "…"
+	}
+	return text
 }
 
 // age is how long ago something was, roughly.
@@ -151,7 +159,7 @@ func (a *app) marketModels(ctx context.Context, c *consumer.Consumer) error {
 		}
 		return nil
 	}
-	return a.columns("MODEL\tKINDS\tCONTEXT\tNODES\t1000 IN + 1000 OUT FROM\tAT", func(w io.Writer) {
+	return a.columns("MODEL\tKINDS\tCONTEXT\tNODES\tPER 1000\tAT", func(w io.Writer) {
 		for _, x := range best {
 			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", x.Model.ID, kindsOf(x), x.Model.Context, nodes[x.Model.ID], x.Per.Human(), cutKey(string(x.Node)))
 		}

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"strings"
+
+	"golang.org/x/term"
 
 	"infernet/events"
 )
@@ -43,7 +46,9 @@ func words(m events.Message) (name string, facts []string) {
 		if m.Model != "" {
 			say("%s", m.Model)
 		}
-		if m.Pay != "" {
+		if m.Pay == m.Delivery && m.Pay != "" {
+			say("%s", m.Pay)
+		} else if m.Pay != "" {
 			say("%s, %s", m.Pay, m.Delivery)
 		}
 		if m.ETA > 0 {
@@ -108,6 +113,39 @@ func words(m events.Message) (name string, facts []string) {
 		name = fmt.Sprintf("%T", m)
 	}
 	return name, facts
+}
+
+// fold breaks a line of the conversation between its parts where a terminal is too narrow for it.
+func (a *app) fold(line, between string) string {
+	file, ok := a.Err.(*os.File)
+	if !ok {
+		return line
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil || width < 20 {
+		return line
+	}
+	return foldTo(line, between, width)
+}
+
+func foldTo(line, between string, width int) string {
+	var out strings.Builder
+	at := 0
+	for i, part := range strings.Split(line, between) {
+		n := len([]rune(between + part))
+		switch {
+		case i == 0:
+			n = len([]rune(part))
+		case at+n > width:
+			out.WriteString("\n          ")
+			at, n = 10, n-len([]rune(between))
+		default:
+			out.WriteString(between)
+		}
+		out.WriteString(part)
+		at += n
+	}
+	return out.String()
 }
 
 // cutKey is a key or id as people can compare it.

@@ -69,7 +69,7 @@ func (w *shower) step(s consumer.Step) {
 		w.broken = true
 	}
 	if s.Message != nil {
-		fmt.Fprintln(w.Err, oneLine(s.Message))
+		fmt.Fprintln(w.Err, w.fold(oneLine(s.Message), "  "))
 		return
 	}
 	fmt.Fprintf(w.Err, "          %s\n", cell(s.Note))
@@ -138,7 +138,7 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 	if d.Receipt == nil && d.Paid > 0 && !w.plain {
 		line += " · no receipt yet"
 	}
-	fmt.Fprintln(w.Err, line)
+	fmt.Fprintln(w.Err, w.fold(line, " · "))
 	return nil
 }
 
@@ -190,5 +190,5 @@ func receiptLine(d *consumer.Delivery) string {
 	if d.Preimage == (wallet.Preimage{}) {
 		paid += ", locked and not taken yet"
 	}
-	return strings.Join(append(line, paid, "payment hash "+d.Hash.String()), " · ")
+	return strings.Join(append(line, paid, "payment hash "+cutKey(d.Hash.String())), " · ")
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"infernet/engine"
 )
@@ -41,6 +42,9 @@ func (c *Client) Lost(ctx context.Context, doing string, err error) error {
 	var dial *url.Error
 	if errors.As(err, &dial) {
 		err = dial.Err // without the address twice
+	}
+	if number := syscall.Errno(0); errors.As(err, &number) { // nor the chain of those who dialled
+		err = number
 	}
 	return fmt.Errorf("%w: %s %s: %w", engine.ErrUnavailable, doing, c.name, err)
 }

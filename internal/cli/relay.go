@@ -70,7 +70,7 @@ func (a *app) openRelay(ctx context.Context) (r *relay.Relay, close func() error
 	s := a.settings
 	config := relay.Config{
 		Dir: s.path("relay"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"), PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
-		MaxConnsPerAddress: int(s.number("relay.per_address")),
+		MaxConns: int(s.number("relay.connections")), MaxConnsPerAddress: int(s.number("relay.connections_each")),
 	}
 	if config.Door, err = a.openDoor(); err != nil {
 		return nil, nil, err
@@ -98,7 +98,7 @@ func (a *app) openDoor() (*httpd.Server, error) {
 	c := httpd.Config{
 		Listen: s.text("relay.listen"), URL: s.text("relay.url"), Hosts: s.list("relay.hosts"), Origins: s.list("relay.origins"),
 		Title: s.text("relay.name"), Version: version, About: relay.About, Metrics: s.text("relay.metrics"),
-		MaxPeer:  4 * int(s.number("relay.per_address")), // WebSockets, and what asks beside them
+		MaxPeer:  4 * int(s.number("relay.connections_each")), // WebSockets, and what asks beside them
 		CertFile: s.text("relay.tls_cert"), KeyFile: s.text("relay.tls_key"), Log: a.log,
 	}
 	if names := s.list("relay.acme"); len(names) > 0 {

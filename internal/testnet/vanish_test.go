@@ -122,75 +122,107 @@ func gone(t *testing.T, buyer *consumer.Consumer, err error, paid events.Msat) {
 	}
 }
 
-// TestPlainNodesVanish has providers made of NDK end themselves at every step of a job of ours.
+// errand is one order on its way; several wait for their deadlines together.
+type errand struct {
+	name  string
+	buyer *consumer.Consumer
+	err   error
+	told  Told
+	done  chan struct{}
+}
+
+// send begins to buy. watch, if set, is told each step after the errand's own record.
+func send(name string, buyer *consumer.Consumer, order consumer.Order, watch func(e *errand)) *errand {
+	e := &errand{name: name, buyer: buyer, done: make(chan struct{})}
+	go func() {
+		defer close(e.done)
+		_, e.err = buyer.Do(ctx, order, func(s consumer.Step) {
+			if e.told.Hear(s); watch != nil {
+				watch(e)
+			}
+		})
+	}()
+	return e
+}
+
+// vanished waits for the errand's end, which is that the node was gone with so much.
+func (e *errand) vanished(t *testing.T, paid events.Msat) {
+	t.Helper()
+	<-e.done
+	t.Logf("%s: heard %v: %v", e.name, e.told.Names(), e.err)
+	gone(t, e.buyer, e.err, paid)
+}
+
+// TestPlainNodesVanish has providers made of NDK end themselves at every step of a job of ours, and one deliver too late.
 func TestPlainNodesVanish(t *testing.T) {
 	t.Parallel()
 	n := Start(t)
 	const price = 21 * events.Sat
-	for step, paid := range map[string]events.Msat{"asked": 0, "offered": price, "paid": price, "processing": price} {
-		t.Run(step, func(t *testing.T) {
-			t.Parallel()
-			seller, key, earned := n.ndkSeller(t, price, step, 0)
-			buyer := n.Buyer("buyer of " + step)
-			_, err := buyer.Do(ctx, Text("one two three", func(o *consumer.Order) {
-				o.Way, o.Node, o.Encrypted, o.Life = consumer.Plain, key, true, 6*time.Second
-			}), nil)
-			t.Log(err)
-			seller.hear("vanishes", nil)
-			seller.killed(t)
-			gone(t, buyer, err, paid)
-			if earned() != paid {
-				t.Errorf("the seller earned %s", earned().Human())
-			}
-		})
+	order := func(node events.PubKey, life time.Duration) consumer.Order {
+		return Text("one two three", func(o *consumer.Order) { o.Way, o.Node, o.Encrypted, o.Life = consumer.Plain, node, true, life })
 	}
-	t.Run("comes too late", func(t *testing.T) {
-		t.Parallel()
-		seller, key, _ := n.ndkSeller(t, price, "", 7*time.Second)
-		buyer := n.Buyer("late")
-		_, err := buyer.Do(ctx, Text("one two three", func(o *consumer.Order) { o.Way, o.Node, o.Life = consumer.Plain, key, 4*time.Second }), nil)
-		gone(t, buyer, err, price)
-		seller.hear("delivered", nil)
-		open, err := buyer.Unfinished()
-		if err != nil || len(open) != 1 {
-			t.Fatalf("left open: %v, %v", open, err)
+	type sold struct {
+		*errand
+		seller *peer
+		earned func() events.Msat
+		paid   events.Msat
+	}
+	var all []sold
+	for step, paid := range map[string]events.Msat{"asked": 0, "offered": price, "paid": price, "processing": price} {
+		seller, key, earned := n.ndkSeller(t, price, step, 0)
+		all = append(all, sold{send(step, n.Buyer("buyer of "+step), order(key, 6*time.Second), nil), seller, earned, paid})
+	}
+	slow, key, _ := n.ndkSeller(t, price, "", 7*time.Second)
+	late := send("late", n.Buyer("late"), order(key, 4*time.Second), nil)
+	for _, s := range all {
+		s.vanished(t, s.paid)
+		s.seller.hear("vanishes", nil)
+		s.seller.killed(t)
+		if s.earned() != s.paid {
+			t.Errorf("%s: the seller earned %s", s.name, s.earned().Human())
 		}
-		got, err := buyer.Resume(ctx, open[0], nil)
-		if err != nil || got.Text != "eerht owt eno" || got.Paid != price {
-			t.Fatalf("what was paid for and came late: %+v, %v", got, err)
-		}
-		if open, err := buyer.Unfinished(); err != nil || len(open) > 0 {
-			t.Errorf("left open: %v, %v", open, err)
-		}
-	})
+	}
+
+	late.vanished(t, price)
+	slow.hear("delivered", nil)
+	open, err := late.buyer.Unfinished()
+	if err != nil || len(open) != 1 {
+		t.Fatalf("left open: %v, %v", open, err)
+	}
+	got, err := late.buyer.Resume(ctx, open[0], nil)
+	if err != nil || got.Text != "eerht owt eno" || got.Paid != price {
+		t.Fatalf("what was paid for and came late: %+v, %v", got, err)
+	}
+	if open, err := late.buyer.Unfinished(); err != nil || len(open) > 0 {
+		t.Errorf("left open: %v, %v", open, err)
+	}
 }
 
 // TestNostrDVMVanishes kills the real nostr-dvm once it has said its price, and once while it works; the dead one's
 // heartbeat is still fresh when the next job is for it.
 func TestNostrDVMVanishes(t *testing.T) {
 	t.Parallel()
+	n := Start(t)
+	order := func(d *dvm, life time.Duration) consumer.Order {
+		return Text("sleep well", func(o *consumer.Order) { o.Way, o.Node, o.Life = consumer.Plain, d.key, life })
+	}
+	var all, next []*errand
 	for _, step := range []string{"Offer", "Running"} {
-		t.Run(step, func(t *testing.T) {
-			t.Parallel()
-			n := Start(t)
-			d := n.nostrdvm(t, 21, true)
-			w := n.Wallet("buyer")
-			buyer := n.Consumer("buyer", func(c *consumer.Config) { c.Wallet = bridged{w.(wallet.Payer), &d.bridge} })
-			order := Text("sleep well", func(o *consumer.Order) { o.Way, o.Node, o.Life = consumer.Plain, d.key, 8*time.Second })
-			var told Told
-			_, err := buyer.Do(ctx, order, func(s consumer.Step) {
-				if told.Hear(s); slices.Contains(told.Names(), step) {
-					d.cmd.Process.Kill()
-				}
-			})
-			t.Logf("heard %v: %v", told.Names(), err)
-			gone(t, buyer, err, 21*events.Sat)
-			<-d.done
-			other := n.Buyer("other")
-			order.Life = time.Second
-			_, err = other.Do(ctx, order, nil)
-			t.Log(err)
-			gone(t, other, err, 0)
-		})
+		d := n.nostrdvm(t, 21, true)
+		w := n.Wallet("buyer")
+		buyer := n.Consumer("buyer at "+step, func(c *consumer.Config) { c.Wallet = bridged{w.(wallet.Payer), &d.bridge} })
+		all = append(all, send(step, buyer, order(d, 8*time.Second), func(e *errand) {
+			if slices.Contains(e.told.Names(), step) {
+				d.cmd.Process.Kill()
+			}
+		}))
+		<-d.done
+		next = append(next, send("next after "+step, n.Buyer("next at "+step), order(d, 2*time.Second), nil))
+	}
+	for _, e := range all {
+		e.vanished(t, 21*events.Sat)
+	}
+	for _, e := range next {
+		e.vanished(t, 0)
 	}
 }

@@ -51,7 +51,7 @@ func (a *app) chatCommand() *cobra.Command {
 			"A line that begins with / is a command: /model [ID] shows or changes the model, /cost says what was paid, /new forgets\n" +
 			"what was said, /quit ends. The conversation is kept in the data folder; --continue goes on with it.",
 		Example:     "infernet chat --model echo",
-		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms, took_ms; one for each turn"),
+		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms, files (address, type, file); one for each turn"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := a.firstOrder(cmd, &o); err != nil { // wrong flags are said before the first line is typed

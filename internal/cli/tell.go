@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -10,15 +12,21 @@ import (
 	"github.com/nbd-wtf/go-nostr/nip19"
 
 	"infernet/events"
+	"infernet/internal/guard"
 	"infernet/internal/ledger"
 	"infernet/internal/notify"
 	"infernet/internal/pool"
 	"infernet/internal/store"
 )
 
-// webhookClient sends to addresses outside. It has to be guarded; until there is such a client, webhooks say that they
-// cannot be sent.
-var webhookClient func(address string) *http.Client
+// webhookClient sends to the one address that the owner has set, wherever that is, and to public ones.
+func webhookClient(u *url.URL) *http.Client {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return guard.New(guard.Config{Trusted: []string{net.JoinHostPort(u.Hostname(), port)}}).Client()
+}
 
 // ways are the ways that the settings name. p may be nil if no owner's key is set.
 func (a *app) ways(p *pool.Pool, signer events.Signer) (ways []notify.Way, err error) {
@@ -37,12 +45,11 @@ func (a *app) ways(p *pool.Pool, signer events.Signer) (ways []notify.Way, err e
 		if w.Secret, err = a.secret("notify.webhook_secret"); err != nil {
 			return nil, err
 		}
-		if err := notify.CheckWebhook(w.URL); err != nil {
+		at, err := notify.CheckWebhook(w.URL)
+		if err != nil {
 			return nil, usage("notify.webhook: %w", err)
 		}
-		if webhookClient != nil {
-			w.Client = webhookClient(w.URL)
-		}
+		w.Client = webhookClient(at)
 		ways = append(ways, w)
 	}
 	if a.settings.yes("notify.desktop") {

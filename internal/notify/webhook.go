@@ -43,16 +43,16 @@ const kindAuth = 27235
 // ErrUnguarded says that a webhook has no client that is safe to send with.
 var ErrUnguarded = errors.New("webhook: there is no guarded client to send with")
 
-// CheckWebhook says what is wrong with a webhook's address.
-func CheckWebhook(address string) error {
+// CheckWebhook reads a webhook's address, or says what is wrong with it.
+func CheckWebhook(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return errors.New("webhook: it is no address") // the error of url would show it, with its password
+		return nil, errors.New("webhook: it is no address") // the error of url would show it, with its password
 	}
-	if (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
-		return errors.New("webhook: want an https:// address")
+	if (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" {
+		return nil, errors.New("webhook: want an https:// address")
 	}
-	return nil
+	return u, nil
 }
 
 // Name names the way.
@@ -63,7 +63,7 @@ func (w *Webhook) Send(ctx context.Context, n Notice) error {
 	if w.Client == nil {
 		return ErrUnguarded
 	}
-	if err := CheckWebhook(w.URL); err != nil {
+	if _, err := CheckWebhook(w.URL); err != nil {
 		return err
 	}
 	body, err := json.Marshal(n)

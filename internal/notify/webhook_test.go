@@ -106,7 +106,7 @@ func TestWebhooksThatFail(t *testing.T) {
 		t.Errorf("nobody there: %v", err)
 	}
 	for _, bad := range []string{"", "x", "ftp://a", "file:///etc/passwd", "https://", "http://%zz:password@a"} {
-		if err := CheckWebhook(bad); err == nil || strings.Contains(err.Error(), "password") {
+		if _, err := CheckWebhook(bad); err == nil || strings.Contains(err.Error(), "password") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

@@ -29,7 +29,7 @@ type source struct {
 }
 
 // edition is how rows are computed. A store of another edition is computed anew.
-const edition = 1
+const edition = 2
 
 // follow opens a follower where the store stands. A store that is ahead of its journals has followed others: it starts
 // anew with these, and what it has of others stays.

@@ -51,9 +51,9 @@ func jobOf(ctx context.Context, l *ledger.Ledger, row ledger.Row, signer events.
 		if result, ok := m.(*events.Result); ok && row.Role == ledger.Customer && !result.Closed {
 			switch {
 			case result.Sealed == nil:
-				j.Output = result.Content
+				j.Output, _ = result.Split(result.Content) // without the keys of its files
 			case commitment != nil && commitment.Settled:
-				j.Output = unsealed(result, commitment)
+				j.Output, _ = result.Split(unsealed(result, commitment))
 			}
 		}
 	}

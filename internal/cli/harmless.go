@@ -29,7 +29,11 @@ func mark(s, but string) string {
 
 // shown is a text as it goes to stdout: harmless where a person reads.
 func (a *app) shown(s string) string {
-	if file, ok := a.Out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	to := a.Out
+	if out, ok := to.(*answer); ok {
+		to = out.to
+	}
+	if file, ok := to.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return harmless(s)
 	}
 	return s

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -29,5 +30,22 @@ func TestStrangersDoNotMoveTheCursor(t *testing.T) {
 		if strings.ContainsAny(message+hint, "\x1b\x07\r\u009b") {
 			t.Errorf("%s: %q, hint %q", where, message, hint)
 		}
+	}
+}
+
+// TestAnswersAtATerminalAreHarmless: also through the writer that remembers that stdout failed.
+func TestAnswersAtATerminalAreHarmless(t *testing.T) {
+	tty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("a terminal is needed: %v", err)
+	}
+	defer tty.Close()
+	a := &app{IO: IO{Out: &answer{to: tty}}}
+	if got := a.shown("\x1b[2J"); strings.Contains(got, "\x1b") {
+		t.Errorf("a terminal is shown %q", got)
+	}
+	a.Out = &answer{to: &strings.Builder{}}
+	if got := a.shown("\x1b[2J"); got != "\x1b[2J" {
+		t.Errorf("a program is given %q", got)
 	}
 }

@@ -212,7 +212,7 @@ func (a *app) jobShow(ctx context.Context, arg string) error {
 		fmt.Fprintln(a.Out, a.fold(oneLine(m), "  "))
 	}
 	if r := job.Result(); r != nil && !r.Closed && r.Sealed == nil {
-		fmt.Fprintf(a.Out, "\n%s\n", r.Content)
+		fmt.Fprintf(a.Out, "\n%s\n", a.shown(r.Content))
 	} else if r != nil {
 		fmt.Fprintf(a.Err, "the answer is sealed; to read it: infernet job watch %s\n", cutKey(string(id)))
 	}

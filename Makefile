@@ -57,12 +57,12 @@ pebble:
 
 ## test: installs what it needs and runs everything
 test: engine peers pebble ollama media lint
-	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -tags '$(TAGS)' ./...); done
+	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -timeout 30m -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo
 
 # the race detector over the rooms where goroutines meet
 race:
-	$(GO) test -race -tags '$(TAGS)' ./...
+	$(GO) test -race -timeout 30m -tags '$(TAGS)' ./...
 
 # the other build: no C compiler
 nocgo:

@@ -62,17 +62,18 @@ test: engine peers pebble ollama media lint
 
 # the race detector over the rooms where goroutines meet
 race:
-	$(GO) test -race -timeout 30m -tags '$(TAGS)' ./...
+	$(GO) test -race -short -timeout 30m -tags '$(TAGS)' ./...
 
 # the other build: no C compiler
 nocgo:
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/infernet
-	CGO_ENABLED=0 $(GO) test ./events ./wallet/bolt11
+	CGO_ENABLED=0 $(GO) test -short ./events ./wallet/bolt11 ./wallet/play ./internal/ledger ./internal/pool ./relay
+	CGO_ENABLED=0 $(GO) test -short -run 'WaysToBuy|Killed' ./internal/testnet
 
-## long: the full forms of what test samples
-long: engine pebble ollama media
-	INFERNET_LONG=1 $(GO) test -tags '$(TAGS)' -count=20 -timeout 60m ./internal/testnet
-	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 60m ./...
+## long: the full forms of what test samples, the market 20 times, and all of it under the race detector
+long: engine peers pebble ollama media
+	$(GO) test -short -tags '$(TAGS)' -count=20 -timeout 90m ./internal/testnet
+	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 120m ./...
 
 ## bench: the market's path against a direct call, as ratios in one run; files against SHA-256
 bench: engine

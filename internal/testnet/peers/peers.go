@@ -17,6 +17,7 @@ import (
 // ends with the test. The test is skipped where the packages are neither installed nor to be had; `make peers` fails there.
 func Node(t testing.TB, script string, args ...string) *exec.Cmd {
 	t.Helper()
+	skipShort(t)
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("needs node: apt-get install nodejs npm")
@@ -74,4 +75,12 @@ func root(t testing.TB) string {
 	}
 	t.Fatal("no scripts/get-npm.sh in this folder or above it")
 	return ""
+}
+
+// skipShort leaves other people's programs out with -short: runs that repeat, or look for races, are about ours.
+func skipShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs other people's programs: not with -short")
+	}
 }

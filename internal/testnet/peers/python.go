@@ -15,6 +15,7 @@ import (
 // installed nor to be had; `make peers` fails there.
 func Python(t testing.TB, script string, args ...string) *exec.Cmd {
 	t.Helper()
+	skipShort(t)
 	root := root(t)
 	from := filepath.Join(root, "internal", "testnet", "peers", filepath.Dir(script))
 	install := exec.Command(filepath.Join(root, "scripts", "get-python.sh"), from)

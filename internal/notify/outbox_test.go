@@ -155,7 +155,7 @@ func TestFailuresAreTriedAgainWithGrowingPauses(t *testing.T) {
 		o, stop := running(t, filepath.Join(t.TempDir(), "notices.db"), Config{Ways: []Way{broken, well}, Tries: time.Hour})
 		defer stop()
 		n := tell(t, o, Notice{Title: "a"})
-		time.Sleep(100 * time.Minute)
+		time.Sleep(2 * time.Hour)
 		well.wants(t, "a") // one way does not wait for another
 		broken.wants(t)
 		broken.mu.Lock()

@@ -43,7 +43,7 @@ func TestEphemeralEventsKeepTheirOrder(t *testing.T) {
 // TestReaderThatNeverReadsSlowsNobody has a subscriber that never reads while a publisher goes on. A write to it may take
 // an hour here: whoever waited for it would not come back in time. The events are ephemeral, so that no disk is waited for.
 func TestReaderThatNeverReadsSlowsNobody(t *testing.T) {
-	r := start(t, func(c *Config) { c.Dir, c.Queue, c.WriteIn = "", 64, time.Hour })
+	r := start(t, func(c *Config) { c.Dir, c.Queue, c.WriteIn = "", 16, time.Hour })
 	rawDial(t, r).Write(textFrame(`["REQ","x",{"kinds":[20001]}]`))
 	eventually(t, "the subscription does not come", func() bool {
 		r.index.mu.RLock()
@@ -71,8 +71,8 @@ func TestReaderThatNeverReadsSlowsNobody(t *testing.T) {
 	if !dropped() {
 		t.Errorf("after %d events, the reader that never reads was not dropped", n)
 	}
-	if n < 64 {
-		t.Errorf("it was dropped after %d events, with room for 64", n)
+	if n < 16 {
+		t.Errorf("it was dropped after %d events, with room for 16", n)
 	}
 }
 

@@ -70,6 +70,7 @@ func (a *app) openRelay(ctx context.Context) (r *relay.Relay, close func() error
 	s := a.settings
 	config := relay.Config{
 		Dir: s.path("relay"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"), PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
+		MaxConns: int(s.number("relay.connections")), MaxConnsPerAddress: int(s.number("relay.connections_each")),
 	}
 	if config.Door, err = a.openDoor(); err != nil {
 		return nil, nil, err

@@ -33,6 +33,8 @@ var table = []setting{
 	{"relay.origins", "", "list", "pages that may call from elsewhere, as https://app.example; * is every page. The relay itself is for every page"},
 	{"relay.metrics", "local", "text", "who may read /metrics: local (this machine), all or off"},
 	{"relay.private_jobs", "false", "yesno", "show encrypted jobs only to their two parties"},
+	{"relay.connections", "4096", "number", "connections at once"},
+	{"relay.connections_each", "64", "number", "connections from one address; this machine's own may take all. A proxy on another machine is one address"},
 	{"relay.files", "true", "yesno", "keep files, too"},
 	{"relay.files_total", "10240", "number", "MiB of files altogether"},
 	{"relay.files_quota", "2048", "number", "MiB of files of one key"},

@@ -112,8 +112,7 @@ func base(id string) string {
 }
 
 // hearEOSE hears that a relay has sent what it had: at first that is all, after a reconnect it is a page. The next page is
-// asked for with an id of its own, so that what is live goes on. It gives what to
-// tell the relay.
+// asked for with an id of its own, so that what is live goes on. It gives what to tell the relay.
 func (s *Subscription) hearEOSE(id string, c *conn) (say [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"slices"
 
 	"github.com/nbd-wtf/go-nostr"
 )
@@ -33,11 +34,17 @@ func (p *Pool) Collect(ctx context.Context, filters ...nostr.Filter) (Collected,
 	}
 }
 
-// Query is Collect for who can do with what there is: relays that have not answered are logged.
+// Query is Collect for who can do with what there is. Relays that are connected and have not answered are logged; those that
+// are away are in Status.
 func (p *Pool) Query(ctx context.Context, filters ...nostr.Filter) ([]*nostr.Event, error) {
 	found, err := p.Collect(ctx, filters...)
-	if err == nil && len(found.Silent) > 0 {
-		p.log.Warn("what only these relays have is missing: they have not answered", "relays", found.Silent)
+	if err != nil {
+		return found.Events, err
 	}
-	return found.Events, err
+	for _, r := range p.Status() {
+		if r.Connected && slices.Contains(found.Silent, r.URL) {
+			p.log.Warn("the relay is there and has not answered: what only it has is missing", "relay", r.URL)
+		}
+	}
+	return found.Events, nil
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -63,8 +64,7 @@ func TestReaderThatNeverReadsSlowsNobody(t *testing.T) {
 	for ; !dropped() && n < 2000; n++ { // until its queue is full, and what the kernel takes: some MB
 		ev := sign(t, node, 20001, time.Now(), fmt.Sprint(n, content))
 		c.take(ev)
-		var got nostr.Event
-		if json.Unmarshal(healthy.hear("EVENT")[2], &got); got.ID != ev.ID {
+		if got := healthy.hear("EVENT")[2]; !bytes.Contains(got, []byte(ev.ID)) {
 			t.Fatalf("event %d: the healthy reader heard another", n)
 		}
 	}

@@ -55,11 +55,13 @@ func TestReaderThatNeverReadsSlowsNobody(t *testing.T) {
 	healthy.say("REQ", "x", nostr.Filter{Kinds: []int{20001}})
 	healthy.hear("EOSE")
 	content := strings.Repeat("x", 58_000)
-	dropped := func() bool {
+	sessions := func() int {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(r.sessions) == 2
+		return len(r.sessions)
 	}
+	eventually(t, "not all are there", func() bool { return sessions() == 3 })
+	dropped := func() bool { return sessions() == 2 }
 	n := 0
 	for ; !dropped() && n < 2000; n++ { // until its queue is full, and what the kernel takes: some MB
 		ev := sign(t, node, 20001, time.Now(), fmt.Sprint(n, content))

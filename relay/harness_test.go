@@ -58,7 +58,7 @@ func start(t testing.TB, change func(*Config)) *Relay {
 }
 
 // hung is how long a test waits for what must come: no machine is so slow.
-const hung = time.Minute
+const hung = 3 * time.Minute
 
 // eventually waits for a state that nothing announces.
 func eventually(t testing.TB, what string, is func() bool) {

@@ -57,11 +57,9 @@ func TestAnswersToWhoDoesNotReadCostLittle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, func(c *Config) { c.Dir, c.WriteIn = "", time.Hour })
 			fill(t, r, 150, apart) // fits one of Badger's tables in memory: its own work would be measured, too
-			if found := dial(t, r).query(nostr.Filter{Kinds: []int{1}}); len(found) != 150 {
-				t.Fatalf("found %d", len(found))
-			}
+			dial(t, r).query(nostr.Filter{Kinds: []int{1}, Limit: 10})
 			before := heap()
-			const readers = 8
+			const readers = 3
 			for range readers {
 				rawDial(t, r).Write(textFrame(`["REQ","x",{"kinds":[1]}]`))
 			}
@@ -94,8 +92,8 @@ func TestAnswersToWhoDoesNotReadCostLittle(t *testing.T) {
 
 // TestACrowdedSecondIsWhole: more events in one second than a page holds bytes, and the newest of them by id.
 func TestACrowdedSecondIsWhole(t *testing.T) {
-	r := start(t, func(c *Config) { c.Dir, c.MaxLimit = "", 40 })
-	want := append(fill(t, r, 50, 0), fill(t, r, 6, -time.Second)...)
+	r := start(t, func(c *Config) { c.Dir, c.MaxLimit = "", 20 })
+	want := append(fill(t, r, 25, 0), fill(t, r, 3, -time.Second)...)
 	slices.SortFunc(want, newestFirst)
 	c := dial(t, r)
 	for name, f := range map[string]nostr.Filter{

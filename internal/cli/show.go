@@ -106,9 +106,7 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		if d.First > 0 {
 			out["first_ms"] = d.First.Milliseconds()
 		}
-		if len(d.Files) > 0 {
-			out["files"] = filesOf(d)
-		}
+		out["files"] = filesOf(d)
 		if d.Paid > 0 {
 			out["payment_hash"] = d.Hash.String()
 			if d.Preimage != (wallet.Preimage{}) { // else it is locked, and not taken yet

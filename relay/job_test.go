@@ -205,7 +205,7 @@ func TestOpenDirectJobsTakeALeaseEachMinute(t *testing.T) {
 		c.take(lease())
 	}
 	c.refuses(lease(), "rate-limited:")
-	now.turn(10 * time.Minute)
+	now.turn(10*time.Minute + 10*time.Second)
 	for range 10 {
 		c.take(lease())
 	}

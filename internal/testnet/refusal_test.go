@@ -71,9 +71,29 @@ func TestNobodyOffers(t *testing.T) {
 	if !errors.As(err, &none) || len(none.Near) != 1 || none.Near[0] != "smol-135m" {
 		t.Errorf("unknown model: %v", err)
 	}
+	if len(none.Refused) > 0 {
+		t.Errorf("a node refused what was not addressed to it: %v", none.Refused)
+	}
 	_, err = buyer.Do(ctx, Text("hi", func(o *consumer.Order) { o.Window, o.MaxCost = time.Second, events.Sat }), nil)
 	if !errors.As(err, &none) {
 		t.Errorf("bid too low: %v", err)
+	}
+	if len(none.Refused) > 0 {
+		t.Errorf("a node refused what was not addressed to it: %v", none.Refused)
+	}
+}
+
+// TestEachModelHasItsPrice buys of a node whose model has a price of its own, and of one whose model has none.
+func TestEachModelHasItsPrice(t *testing.T) {
+	n := Start(t)
+	for name, want := range map[string]events.Msat{"named": 7 * events.Sat, "unnamed": 3 * events.Sat} {
+		node := n.Provider(name, "echo:?model="+name, func(c *provider.Config) {
+			c.Prices, c.Price = map[string]events.Price{"named": {Base: 7 * events.Sat}}, events.Price{Base: 3 * events.Sat}
+		})
+		got, err := n.Buyer("buyer-"+name).Do(ctx, Text("hi", direct(node, nil)), nil)
+		if err != nil || got.Paid != want {
+			t.Errorf("%s: got %+v, %v", name, got, err)
+		}
 	}
 }
 

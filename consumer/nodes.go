@@ -38,12 +38,15 @@ func (c *Consumer) Nodes(ctx context.Context) ([]Node, error) {
 }
 
 func (c *Consumer) lookUp(ctx context.Context, filter nostr.Filter) ([]Node, error) {
-	found, err := c.Pool.Query(ctx, filter)
+	found, err := c.Pool.Collect(ctx, filter)
 	if err != nil {
 		return nil, fmt.Errorf("ask the relays for nodes: %w", err)
 	}
+	if len(found.Silent) > 0 && len(found.Silent) == len(c.Pool.Status()) { // silence is no answer: whom a node is paid by hangs on it
+		return nil, fmt.Errorf("ask the relays for nodes: none has answered, not %s", strings.Join(found.Silent, " nor "))
+	}
 	shown, beats := map[events.PubKey]*events.Announcement{}, map[events.PubKey]*events.Heartbeat{}
-	for _, ev := range found {
+	for _, ev := range found.Events {
 		m, err := events.Parse(ev)
 		if err != nil {
 			continue

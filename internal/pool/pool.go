@@ -41,6 +41,7 @@ type Pool struct {
 	mu   sync.Mutex
 	subs map[string]*Subscription
 	next int
+	over bool // Close has begun
 }
 
 // Option changes how a pool works.
@@ -95,6 +96,9 @@ func New(ctx context.Context, relays []string, opts ...Option) *Pool {
 // Close ends all connections and waits for them.
 func (p *Pool) Close() error {
 	p.cancel(ErrClosed)
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
 	p.wait.Wait()
 	return nil
 }

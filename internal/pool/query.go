@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -24,7 +25,7 @@ func (p *Pool) Collect(ctx context.Context, filters ...nostr.Filter) (Collected,
 		case ev, ok := <-s.Events:
 			if !ok {
 				found.Silent = s.Silent()
-				return found, context.Cause(ctx)
+				return found, cmp.Or(context.Cause(ctx), context.Cause(p.ctx))
 			}
 			found.Events = append(found.Events, ev)
 		case <-s.EOSE:

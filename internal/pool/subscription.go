@@ -69,7 +69,15 @@ func (p *Pool) Subscribe(ctx context.Context, filters ...nostr.Filter) *Subscrip
 	s.mu.Lock()
 	s.settle()
 	s.mu.Unlock()
-	p.wait.Go(func() { s.pump(ctx) })
+	p.mu.Lock()
+	over := p.over
+	if !over {
+		p.wait.Go(func() { s.pump(ctx) })
+	}
+	p.mu.Unlock()
+	if over { // nobody waits for it any more: it ends here
+		s.pump(ctx)
+	}
 	return s
 }
 

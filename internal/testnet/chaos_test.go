@@ -143,25 +143,26 @@ func startParties(t *testing.T, f fault, change func(role string, p *process)) *
 	listen := l.Addr().String()
 	l.Close()
 	m.url = "ws://" + listen
+	for _, role := range []string{"relay", "bank", "provider", "consumer"} {
+		m.all[role] = &party{} // all are there before one runs
+	}
 	m.keep("relay", process{Listen: listen})
 	for _, name := range []string{"bank", "provider", "consumer"} {
-		w := newWire(t, m.url)
+		here, victim := fault{}, name
 		if f.Party == name {
-			w.fault = f
-			victim := name
-			if f.Relay {
-				victim = "relay"
-			}
-			w.act = func() { m.kill(victim) }
+			here = f
 		}
-		m.wires[name], m.account[name] = w, events.GenerateKeys()
+		if f.Relay {
+			victim = "relay"
+		}
+		m.wires[name], m.account[name] = newWire(t, m.url, here, func() { m.kill(victim) }), events.GenerateKeys()
 	}
 	m.keep("bank", process{Secret: m.bank.Secret()})
 	m.keep("provider", process{Secret: events.GenerateKeys().Secret(), Wallet: m.address("provider"), Engine: "echo:?delay=5ms"})
 	order := Text("one two three four", func(o *consumer.Order) { o.Pay = []string{f.Pay} })
 	buyer := process{Role: "consumer", Relay: m.wires["consumer"].url, Dir: t.TempDir(), Wallet: m.address("consumer"), Order: &order}
 	change("consumer", &buyer)
-	m.all["consumer"] = &party{process: buyer}
+	m.all["consumer"].change(func(own *process) { *own = buyer })
 	t.Cleanup(m.all["consumer"].end)
 	return m
 }
@@ -182,12 +183,12 @@ func (m *parties) keep(role string, p process) {
 		p.Relay = w.url
 	}
 	m.change(role, &p)
-	one := &party{process: p}
-	m.all[role] = one
+	one := m.all[role]
+	one.change(func(own *process) { *own = p })
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		for one.start() {
-			<-one.run.done
+			<-one.running().done
 			time.Sleep(20 * time.Millisecond) // a port, a lock may still be held
 		}
 	})
@@ -195,6 +196,13 @@ func (m *parties) keep(role string, p process) {
 		one.end()
 		wait.Wait()
 	})
+}
+
+// change changes how the process is started the next time.
+func (p *party) change(to func(own *process)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	to(&p.process)
 }
 
 // start starts the process, unless it is to run no more.
@@ -210,6 +218,12 @@ func (p *party) start() bool {
 	}
 	p.run = run
 	return true
+}
+
+func (p *party) running() *running {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run
 }
 
 func (p *party) end() {
@@ -242,7 +256,8 @@ func (m *parties) buy() {
 			}
 			return
 		}
-		m.all["consumer"].Resume = m.taken()
+		resume := m.taken()
+		m.all["consumer"].change(func(own *process) { own.Resume = resume })
 		if len(said) > 0 && strings.HasPrefix(said[len(said)-1], "error:") {
 			m.t.Logf("goes on after %q", said[len(said)-1])
 		}
@@ -256,14 +271,15 @@ func (m *parties) order() (said []string) {
 	if !one.start() {
 		m.t.Fatal("the test is over")
 	}
+	run := one.running()
 	select {
-	case <-one.run.done:
+	case <-run.done:
 	case <-time.After(90 * time.Second):
 		m.t.Error("the customer waits for more than 90 s")
-		one.run.stop()
+		run.stop()
 	}
-	for len(one.run.lines) > 0 {
-		said = append(said, <-one.run.lines)
+	for len(run.lines) > 0 {
+		said = append(said, <-run.lines)
 	}
 	return said
 }

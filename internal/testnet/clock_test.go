@@ -26,12 +26,13 @@ func TestWrongClocks(t *testing.T) {
 						}
 					})
 					m.order()
-					m.all[role].Skew = 0
+					m.all[role].change(func(own *process) { own.Skew = 0 })
 					if role != "consumer" {
 						m.kill(role) // it is started again
 					}
 					for try := 0; try < 8 && !m.over(); try++ {
-						m.all["consumer"].Resume = m.taken()
+						resume := m.taken()
+						m.all["consumer"].change(func(own *process) { own.Resume = resume })
 						m.order()
 					}
 					if !m.over() {

@@ -45,9 +45,10 @@ const (
 // cutFor is how long a cut network stays cut: longer than a reconnect, shorter than patience.
 const cutFor = 1500 * time.Millisecond
 
-func newWire(t *testing.T, relay string) *wire {
+// newWire starts a wire on which a fault happens; act kills whom it is about.
+func newWire(t *testing.T, relay string, f fault, act func()) *wire {
 	t.Helper()
-	w := &wire{relay: relay, count: map[string]int{}, held: map[string]held{}, ends: map[int]func(){}, fired: make(chan struct{})}
+	w := &wire{relay: relay, fault: f, act: act, count: map[string]int{}, held: map[string]held{}, ends: map[int]func(){}, fired: make(chan struct{})}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -140,16 +140,29 @@ func (c *Client) post(ctx context.Context, address, mime string, data []byte) (*
 // try sends a request, again if its connection was an old one that the server had hung up: llama-server does so after every
 // stream without a word, and a POST on such a connection is not repeated by net/http.
 func (c *Client) try(ctx context.Context, address, mime string, data []byte) (*http.Response, error) {
-	for {
-		reused := false
-		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
+	for fresh := 0; ; {
+		old := false
+		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { old = i.Reused || i.WasIdle }})
 		resp, err := c.once(traced, address, mime, data)
-		if err == nil || !reused || ctx.Err() != nil || !(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		switch {
+		case err == nil || ctx.Err() != nil || !hungUp(err):
 			return resp, err
+		case !old: // dialled for another request, and hung up before this one was sent: that does not happen again and again
+			if fresh++; fresh > 2 || !strings.Contains(err.Error(), closedIdle) {
+				return resp, err
+			}
 		}
 		// each turn uses up an old connection; without any left, the next one is new
 		c.dialer.CloseIdleConnections()
 	}
+}
+
+// closedIdle is what net/http says of a connection that was hung up before a request was written to it.
+const closedIdle = "server closed idle connection"
+
+// hungUp says whether a request failed since its connection was gone.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || strings.Contains(err.Error(), closedIdle)
 }
 
 // once sends data (nil: a GET).

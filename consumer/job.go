@@ -121,7 +121,7 @@ func (j *job) record(facts map[string][]byte, kept []*nostr.Event) error {
 		}
 		done <- err
 	}
-	if j.order.MaxCost == 0 {
+	if *j.req.Bid == 0 {
 		go write()
 		return nil
 	}

@@ -33,6 +33,9 @@ func (p *Provider) listen(ctx context.Context) <-chan *nostr.Event {
 
 // route gives each event to the job it belongs to; a new request becomes a job.
 func (p *Provider) route(ctx context.Context, ev *nostr.Event) {
+	if !p.concerns(ev) {
+		return
+	}
 	m, err := events.Open(ctx, ev, p.Signer)
 	if err != nil {
 		p.Log.Debug("ignored an event", "id", ev.ID, "err", err)
@@ -133,6 +136,7 @@ func (p *Provider) begin(ctx context.Context, j *job) {
 	}
 	p.jobs[j.req.ID] = j
 	p.perKey[j.req.Author]++
+	j.open, j.ofKey = len(p.jobs), p.perKey[j.req.Author]
 	p.mu.Unlock()
 	p.working.Go(func() {
 		defer stop(nil)
@@ -206,4 +210,9 @@ func (p *Provider) resume(ctx context.Context) error {
 		p.begin(ctx, j)
 	}
 	return nil
+}
+
+// concerns says whether an event may be for this node, before it costs anything to open: what names others is for them.
+func (p *Provider) concerns(ev *nostr.Event) bool {
+	return ev.Tags.Find("p") == nil || ev.Tags.FindWithValue("p", string(p.me)) != nil
 }

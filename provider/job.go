@@ -20,6 +20,8 @@ type job struct {
 	req     *events.Request
 	ev      *nostr.Event // the request as it was signed
 	stop    context.CancelCauseFunc
+	open    int // how many jobs were open when it came, and how many of its key, itself among them
+	ofKey   int
 	awards  chan heard
 	terms   *terms
 	tracked bool           // the journal resumes it after a crash

@@ -71,7 +71,7 @@ func (p *Provider) quote(ctx context.Context, j *job) (*terms, error) {
 	if req.Bid != nil && t.Cap > *req.Bid {
 		return nil, refuse(events.CodeUnderbid, "the bid is %s, this job costs up to %s", req.Bid.Human(), t.Cap.Human())
 	}
-	return t, p.room(req)
+	return t, p.room(j)
 }
 
 // cost is the price of a use under these terms, a whole number of satoshi.
@@ -239,17 +239,17 @@ func (p *Provider) ways(amount events.Msat) []string {
 const maxJobs = 1000
 
 // room says whether one more job fits.
-func (p *Provider) room(req *events.Request) error {
+func (p *Provider) room(j *job) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.jobs) > maxJobs {
+	if j.open > maxJobs {
 		return refuse(events.CodeUnavailable, "%d jobs are open already", maxJobs)
 	}
-	if p.perKey[req.Author] > p.PerKey {
+	if j.ofKey > p.PerKey {
 		return refuse(events.CodeRateLimited, "%d jobs of one key at once, no more", p.PerKey)
 	}
-	if p.unpaid[req.Author] >= p.Unpaid {
-		return refuse(events.CodeDenied, "%d results were left unpaid", p.unpaid[req.Author])
+	if p.unpaid[j.req.Author] >= p.Unpaid {
+		return refuse(events.CodeDenied, "%d results were left unpaid", p.unpaid[j.req.Author])
 	}
 	if waiting := p.queue.waiting(); waiting >= p.Queue {
 		return refuse(events.CodeUnavailable, "%d jobs are waiting already", waiting)

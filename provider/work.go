@@ -89,12 +89,20 @@ func (p *Provider) once(ctx context.Context, j *job, emit func(engine.Part) erro
 // renewEvery is how often a lease is renewed: not more often than readers want to store it.
 const renewEvery = time.Minute
 
+// leaseIn is how long a job may run before the customer hears that it does: a quick engine's first token says it too, and
+// is not to wait behind.
+const leaseIn = 30 * time.Millisecond
+
 // lease says that the node works on the job, and again until stop is called. The work does not wait for the first time,
 // but stop does: nobody is to hear that it runs after its result.
 func (p *Provider) lease(ctx context.Context, j *job) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	said := make(chan struct{})
+	said, ended := make(chan struct{}), make(chan struct{})
 	p.working.Go(func() {
+		select {
+		case <-ended:
+		case <-time.After(leaseIn):
+		}
 		err := j.onDisk()
 		if err == nil {
 			p.sayRunning(ctx, j)
@@ -115,6 +123,7 @@ func (p *Provider) lease(ctx context.Context, j *job) (stop func()) {
 		}
 	})
 	return func() {
+		close(ended)
 		<-said
 		cancel()
 	}

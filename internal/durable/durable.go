@@ -56,6 +56,7 @@ func Open(path string, schema Schema) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	inner.SetMaxIdleConns(4) // as many as usually ask at once: opening one costs more than a commit
 	db := &DB{inner}
 	if err := db.ready(schema); err != nil {
 		return nil, errors.Join(err, db.Close())

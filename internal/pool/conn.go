@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -188,6 +189,7 @@ func (c *conn) publish(pub *publication) {
 	gone := c.out.put(pub, c.ws != nil, c.p.now())
 	c.mu.Unlock()
 	c.stir()
+	runtime.Gosched() // the writer goes first: woken beside a sender that works on, it would wait for another processor
 	c.tell(gone)
 }
 

@@ -141,7 +141,7 @@ func TestARunawayCustomerIsBounded(t *testing.T) {
 			refused++
 		}
 	}
-	if refused == 0 || refused > 4 {
+	if refused == 0 || refused > 4 { // four came while two were open, and fewer if one had ended
 		t.Errorf("%d of 6 were refused", refused)
 	}
 }

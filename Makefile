@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo test long bench lint vectors docs engine model peers pebble race nocgo clean ollama media
+.PHONY: build install demo test long bench lint vectors docs engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -55,8 +55,21 @@ peers:
 pebble:
 	@scripts/get-pebble.sh $(CACHE)/pebble
 
+# lnd and btcd, for tests: some minutes of building, once
+lnd:
+	@scripts/get-lnd.sh $(CACHE)/lnd
+
+## lightning: a Lightning network without money on this machine; prints wallets to paste, and runs until ctrl-c
+lightning: lnd
+	$(GO) run -tags '$(TAGS)' ./scripts/lightning
+
+## test-lightning: what shows that real Lightning wallets work, on such a network
+test-lightning: lnd peers
+	$(GO) test -tags '$(TAGS)' -timeout 30m ./wallet/lnd ./internal/testnet/lightning
+	$(GO) test -tags '$(TAGS)' -timeout 30m -run Lightning ./internal/testnet ./internal/cli ./cmd/infernet
+
 ## test: installs what it needs and runs everything
-test: engine peers pebble ollama media lint
+test: engine peers pebble ollama media lnd lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -timeout 30m -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo
 
@@ -71,7 +84,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test -short -run 'WaysToBuy|Killed' ./internal/testnet
 
 ## long: the full forms of what test samples, the market 20 times, and all of it under the race detector
-long: engine peers pebble ollama media
+long: engine peers pebble ollama media lnd
 	$(GO) test -short -tags '$(TAGS)' -count=20 -timeout 90m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 120m ./...
 

@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"wallet/wallettest": {"wallet", "wallet/bolt11", "events"},
 	"wallet/internal":   {"wallet", "wallet/bolt11", "events", "nips", "internal/pool"},
 	"wallet/play":       {"wallet", "wallet/internal", "wallet/bolt11", "events", "nips", "internal/pool", "internal/durable"},
+	"wallet/lnd":        {"wallet", "wallet/bolt11", "events"},
 	"wallet/nwc":        {"wallet", "wallet/internal", "events", "nips"},
 	"relay":             {"events", "nips", "wallet", "internal/blob", "internal/httpd"},
 	"internal/pool":     {"events"},

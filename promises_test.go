@@ -13,7 +13,7 @@ import (
 var (
 	shownByTest = regexp.MustCompile("^`([a-z0-9/.]+) (Test|Fuzz|Benchmark)([A-Za-z0-9_]+)`$")
 	shownByFile = regexp.MustCompile("^`([a-zA-Z0-9/._-]+\\.txtar)`$")
-	shownByMake = regexp.MustCompile("^`make ([a-z]+)`$")
+	shownByMake = regexp.MustCompile("^`make ([a-z-]+)`$")
 )
 
 func TestPromisesNameWhatShowsThem(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 const (
 	maxLease  = 600 * time.Second // the longest lease, and the longest that money is kept locked for work
 	leastLeft = 28                // blocks that must be left when a payment is locked, to be surely able to take it
+	asksLeft  = 52                // blocks that are asked for: a wallet lets go up to 12 before the payment would time out
 )
 
 // canHold asks the wallet whether it can lock payments.
@@ -43,7 +44,7 @@ func (p *Provider) holdInvoice(ctx context.Context, j *job, ask wallet.InvoiceRe
 	if err != nil {
 		return nil, err
 	}
-	ask.Blocks = events.MinHoldBlocks
+	ask.Blocks = asksLeft
 	invoice, err := p.Wallet.(wallet.Holder).HoldInvoice(ctx, ask, r.Hash())
 	if err != nil {
 		return nil, err

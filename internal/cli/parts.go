@@ -21,6 +21,7 @@ import (
 	"infernet/events"
 	"infernet/internal/pool"
 	"infernet/wallet"
+	"infernet/wallet/lnd"
 	"infernet/wallet/nwc"
 	"infernet/wallet/play"
 )
@@ -35,6 +36,7 @@ var engines = engine.Openers{
 
 // wallets are the wallets in this program.
 var wallets = wallet.Openers{
+	"lnd":                 lnd.Open,
 	"nostr+walletconnect": nwc.Open,
 	"play":                play.Open,
 }

@@ -29,6 +29,7 @@ import (
 	"infernet/provider"
 	"infernet/relay"
 	"infernet/wallet"
+	"infernet/wallet/lnd"
 	"infernet/wallet/nwc"
 	"infernet/wallet/play"
 )
@@ -37,7 +38,7 @@ import (
 var Engines = engine.Openers{"echo": echo.Open, "openai": openai.Open, "llamacpp": llamacpp.Open}
 
 // Wallets are the wallets a test may name by URL.
-var Wallets = wallet.Openers{"play": play.Open, "nostr+walletconnect": nwc.Open}
+var Wallets = wallet.Openers{"play": play.Open, "nostr+walletconnect": nwc.Open, "lnd": lnd.Open}
 
 // Price makes money move: 1 sat, and 20 and 60 msat a token.
 var Price = events.Price{Base: 1000, In: 20_000, Out: 60_000}

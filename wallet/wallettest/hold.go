@@ -72,9 +72,8 @@ func lock(t *testing.T, w Wallets, amount events.Msat) (h wallet.Holder, r walle
 func heldAndSettled(t *testing.T, w Wallets) {
 	before, had := balance(t, w.Payer), balance(t, w.Payee)
 	h, r, v, back := lock(t, w, 7*events.Sat)
-	if cost, got := before-balance(t, w.Payer), balance(t, w.Payee)-had; cost != 7*events.Sat || got != 0 {
-		t.Errorf("locked: %s left, %s came", cost.Human(), got.Human())
-	}
+	comesTo(t, w.Payer, before-7*events.Sat, "locked, at the payer")
+	comesTo(t, w.Payee, had, "locked, at the payee")
 	for range 2 {
 		if err := h.Settle(within(t), r); err != nil {
 			t.Fatalf("settle: %v", err)
@@ -95,9 +94,8 @@ func heldAndSettled(t *testing.T, w Wallets) {
 	if got := pay(t, w.Payer, v); got != r {
 		t.Error("paid again: another preimage")
 	}
-	if cost, got := before-balance(t, w.Payer), balance(t, w.Payee)-had; cost != 7*events.Sat || got != 7*events.Sat {
-		t.Errorf("settled: %s left, %s came", cost.Human(), got.Human())
-	}
+	comesTo(t, w.Payer, before-7*events.Sat, "settled, at the payer")
+	comesTo(t, w.Payee, had+7*events.Sat, "settled, at the payee")
 }
 
 func heldAndCancelled(t *testing.T, w Wallets) {
@@ -118,9 +116,8 @@ func heldAndCancelled(t *testing.T, w Wallets) {
 		t.Errorf("sent %+v, %v", sent, err)
 	}
 	unpayable(t, w, v)
-	if cost, got := before-balance(t, w.Payer), balance(t, w.Payee)-had; cost != 0 || got != 0 {
-		t.Errorf("cancelled: %s left, %s came", cost.Human(), got.Human())
-	}
+	comesTo(t, w.Payer, before, "cancelled, at the payer")
+	comesTo(t, w.Payee, had, "cancelled, at the payee")
 }
 
 func cancelledUnpaid(t *testing.T, w Wallets) {
@@ -162,7 +159,7 @@ func heldByStrangers(t *testing.T, w Wallets) {
 		t.Errorf("a stranger cancels: %v", err)
 	}
 	ask := wallet.InvoiceRequest{Amount: events.Sat, Description: "infernet hold", Until: time.Now().Add(time.Minute)}
-	if _, err := other.HoldInvoice(within(t), ask, v.Hash); err == nil {
+	if _, err := other.HoldInvoice(within(t), ask, v.Hash); err == nil && !w.Apart {
 		t.Error("a stranger has an invoice of the same hash")
 	}
 	if _, err := w.Stranger.(wallet.Payer).Pay(within(t), v.Bolt11, 0); !errors.Is(err, wallet.ErrRejected) {

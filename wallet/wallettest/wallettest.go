@@ -20,6 +20,7 @@ type Wallets struct {
 	Stranger wallet.Wallet
 	Foreign  string // an invoice that nobody here can pay, for 1 sat
 	Many     int    // payments at once; 50 if unset
+	Apart    bool   // they are of different services: what one of them knows, another does not
 }
 
 // Run runs the suite; open opens fresh wallets for each test.
@@ -71,6 +72,18 @@ func balance(t *testing.T, w wallet.Wallet) events.Msat {
 		t.Fatal(err)
 	}
 	return have
+}
+
+// comesTo waits until a balance is what it should be: a network books a moment after a payment has its end.
+func comesTo(t *testing.T, w wallet.Wallet, want events.Msat, what string) {
+	t.Helper()
+	have := balance(t, w)
+	for until := time.Now().Add(10 * time.Second); have != want && time.Now().Before(until); have = balance(t, w) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if have != want {
+		t.Errorf("%s: the balance is %s, not %s", what, have.Human(), want.Human())
+	}
 }
 
 func pay(t *testing.T, w wallet.Wallet, v *wallet.Invoice) wallet.Preimage {
@@ -130,12 +143,8 @@ func payAndAwait(t *testing.T, w Wallets) {
 	if err != nil || sent.State != wallet.Succeeded || sent.Preimage != r || sent.Amount != v.Amount {
 		t.Errorf("sent %+v, %v", sent, err)
 	}
-	if after := balance(t, w.Payer); before-after != v.Amount+sent.Fee {
-		t.Errorf("paying %s cost %s", v.Amount.Human(), (before - after).Human())
-	}
-	if has := balance(t, w.Payee); has-had != v.Amount {
-		t.Errorf("being paid %s gave %s", v.Amount.Human(), (has - had).Human())
-	}
+	comesTo(t, w.Payer, before-v.Amount-sent.Fee, "paid")
+	comesTo(t, w.Payee, had+v.Amount, "was paid")
 }
 
 func paidOnce(t *testing.T, w Wallets) {
@@ -166,9 +175,7 @@ func paidOnceAtOnce(t *testing.T, w Wallets) {
 		})
 	}
 	wait.Wait()
-	if after := balance(t, w.Payer); before-after != v.Amount {
-		t.Errorf("four calls cost %s", (before - after).Human())
-	}
+	comesTo(t, w.Payer, before-v.Amount, "four calls for one invoice")
 }
 
 func expires(t *testing.T, w Wallets) {
@@ -270,9 +277,8 @@ func many(t *testing.T, w Wallets) {
 	}
 	wait.Wait()
 	sum := events.Msat(n*(n+1)/2) * events.Sat
-	if cost, got := before-balance(t, w.Payer), balance(t, w.Payee)-had; cost != sum || got != sum {
-		t.Errorf("%s were sent and %s came, not %s", cost.Human(), got.Human(), sum.Human())
-	}
+	comesTo(t, w.Payer, before-sum, "sent")
+	comesTo(t, w.Payee, had+sum, "came")
 }
 
 func sealed(t *testing.T, w Wallets) {

@@ -1,4 +1,4 @@
-# Targets for people: demo, test. For those who change the project: long, bench, lint, vectors, docs, build.
+# Targets for people: demo, test. For those who change the project: long, bench, fuzz, lint, vectors, docs, build.
 # Everything fetched goes to $(CACHE); nothing on the system changes.
 
 SHELL := /bin/bash
@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo test long bench lint vectors docs engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
+.PHONY: build install demo test long bench fuzz lint vectors docs engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -71,7 +71,7 @@ test-lightning: lnd peers
 ## test: installs what it needs and runs everything
 test: engine peers pebble ollama media lnd lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -timeout 30m -tags '$(TAGS)' ./...); done
-	$(MAKE) --no-print-directory race nocgo
+	$(MAKE) --no-print-directory race nocgo fuzz
 
 # the race detector over the rooms where goroutines meet
 race:
@@ -87,6 +87,14 @@ nocgo:
 long: engine peers pebble ollama media lnd
 	$(GO) test -short -tags '$(TAGS)' -count=20 -timeout 90m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 120m ./...
+
+	$(MAKE) --no-print-directory fuzz FUZZTIME=$(LONGFUZZ)
+
+## fuzz: every fuzz target that the sources have, FUZZTIME each; FUZZ=regexp takes only some
+FUZZTIME ?= 20s
+LONGFUZZ ?= 10m
+fuzz:
+	@FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh '$(TAGS)'
 
 ## bench: the market's path against a direct call, as ratios in one run; files against SHA-256
 bench: engine

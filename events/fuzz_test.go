@@ -1,9 +1,15 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math/big"
+	"net/netip"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -117,4 +123,84 @@ func ceil(n *big.Int, by int64) *big.Int {
 		q.Add(q, big.NewInt(1))
 	}
 	return q
+}
+
+// FuzzProof judges whatever somebody shows: it proves something, or nothing, and is the same when it is written again.
+func FuzzProof(f *testing.F) {
+	body, err := os.ReadFile("testdata/vectors/proofs.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	var vectors []struct{ Proof json.RawMessage }
+	if err := json.Unmarshal(body, &vectors); err != nil {
+		f.Fatal(err)
+	}
+	for _, v := range vectors {
+		f.Add([]byte(v.Proof))
+	}
+	f.Add([]byte(`{"type":"infernet/proof/1","event":{"tags":[null]}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var proof Proof
+		if json.Unmarshal(body, &proof) != nil {
+			return
+		}
+		found, err := proof.Judge()
+		if (err == nil) != (found != nil) || err != nil && !errors.Is(err, ErrUnproven) {
+			t.Fatalf("%s: %+v, %v", body, found, err)
+		}
+		if err != nil {
+			return
+		}
+		written, err := json.Marshal(proof)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Proof
+		if err := json.Unmarshal(written, &back); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := back.Judge(); err != nil || again.Verdict != found.Verdict || again.Node != found.Node || again.Amount != found.Amount {
+			t.Fatalf("%s is %+v, and written again %+v, %v", body, found, again, err)
+		}
+	})
+}
+
+// FuzzAddresses reads anything as each form of address and number that stands in an event's values: what reads is written
+// the same again, and no relay that is not to be dialled passes.
+func FuzzAddresses(f *testing.F) {
+	sum := strings.Repeat("ab", 32)
+	for _, s := range []string{
+		"", "0", "9007199254740991", "9007199254740992", "01", "-1", "1024x768", "1x", "x1", "0x0", "data:audio/ogg;base64,AAAA", "data:;base64,", "data:a/b;base64,A\n==",
+		"blossom:" + sum + ".bin?m=audio/ogg&sz=7&xs=files.example#dare2:" + strings.Repeat("A", 42) + "A", "blossom:" + sum + ".", "blossom:" + sum + ".bin?xs=https://u@h&xs=h/p",
+		"wss://relay.example", "ws://127.0.0.1:7777/x", "ws://[::1%25lo]:1", "ws://localhost.example", "wss://u:p@h", "ws://0x7f.1",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if m, err := ParseMsat(s); err == nil && m.String() != s {
+			t.Fatalf("%q reads %d", s, m)
+		}
+		if w, h, err := ParseSize(s); err == nil && (w < 1 || h < 1) {
+			t.Fatalf("%q reads %d, %d", s, w, h)
+		}
+		if kind, body, err := ParseDataURL(s); err == nil {
+			again, same, err := ParseDataURL(DataURL(kind, body))
+			if err != nil || again != kind || !bytes.Equal(same, body) {
+				t.Fatalf("%q reads %q, and then %q, %v", s, kind, again, err)
+			}
+		}
+		if b, err := ParseBlob(s); err == nil {
+			again, err := ParseBlob(b.URI())
+			if len(b.URI()) <= 4096 && (err != nil || !reflect.DeepEqual(again, b)) {
+				t.Fatalf("%q reads %+v, and then %+v, %v", s, b, again, err)
+			}
+		}
+		if CheckRelay(s) == nil {
+			u, err := url.Parse(s)
+			ip, _ := netip.ParseAddr(u.Hostname())
+			if err != nil || u.Scheme != "wss" && (u.Scheme != "ws" || u.Hostname() != "localhost" && !ip.IsLoopback()) {
+				t.Fatalf("%q passes as a relay's address", s)
+			}
+		}
+	})
 }

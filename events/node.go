@@ -109,7 +109,7 @@ func (m *Announcement) Event() *nostr.Event {
 }
 
 func parseAnnouncement(r *reader) (Message, error) {
-	m := &Announcement{Head: r.head(), Name: r.needText("d"), Kinds: r.kinds(), Models: r.firsts("t"), Relays: r.one("relays")}
+	m := &Announcement{Head: r.head(), Name: r.needText("d"), Kinds: r.kinds(), Models: r.distinct("t"), Relays: r.one("relays")}
 	for _, p := range r.all("p") {
 		if len(p) > 2 && p[2] == "owner" {
 			m.Owner = PubKey(r.hex("p", p[0]))

@@ -204,7 +204,7 @@ func parseRequest(r *reader) (Message, error) {
 		Head: r.head(), Kind: r.ev.Kind,
 		Output: r.text("output"), Bid: r.msat("bid"), Priority: r.text("priority"),
 		Address: r.text("a"), Price: r.id("price"), Order: r.id("order"), Retry: r.id("retry"),
-		Models: r.firsts("t"),
+		Models: r.distinct("t"),
 	}
 	for _, values := range r.all("i") {
 		m.Inputs = append(m.Inputs, r.input(values))

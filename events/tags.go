@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,6 +88,16 @@ func (r *reader) all(name string) (found [][]string) {
 func (r *reader) firsts(name string) (found []string) {
 	for _, values := range r.all(name) {
 		found = append(found, values[0])
+	}
+	return found
+}
+
+// distinct is firsts, each once: who says a word twice, in tags that differ in what comes after it, says no more.
+func (r *reader) distinct(name string) (found []string) {
+	for _, value := range r.firsts(name) {
+		if !slices.Contains(found, value) {
+			found = append(found, value)
+		}
 	}
 	return found
 }

@@ -109,7 +109,7 @@ func (w *wire) contextOf(show shown, loaded int) int {
 	n := standardContext
 	for _, parameter := range strings.Split(show.Parameters, "\n") {
 		if name, value, ok := strings.Cut(strings.TrimSpace(parameter), " "); ok && name == "num_ctx" {
-			if set, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
+			if set, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && set > 0 {
 				n = set
 			}
 		}
@@ -121,8 +121,8 @@ func (w *wire) contextOf(show shown, loaded int) int {
 		n = loaded
 	}
 	for name, value := range show.Info {
-		if trained, ok := value.(float64); ok && strings.HasSuffix(name, ".context_length") && trained > 0 {
-			n = min(n, int(trained))
+		if trained, ok := value.(float64); ok && strings.HasSuffix(name, ".context_length") && trained >= 1 {
+			n = int(min(float64(n), trained))
 		}
 	}
 	return n

@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,5 +130,10 @@ func (w *wire) Embed(ctx context.Context, model string, texts []string, dimensio
 	if len(got.Vectors) != len(texts) {
 		return nil, 0, fmt.Errorf("%w: %s gave %d vectors for %d inputs", engine.ErrUnavailable, w, len(got.Vectors), len(texts))
 	}
-	return got.Vectors, got.Tokens, nil
+	for i, v := range got.Vectors {
+		if !bytes.HasPrefix(v, []byte("[")) {
+			return nil, 0, fmt.Errorf("%w: %s gave no vector for input %d", engine.ErrUnavailable, w, i+1)
+		}
+	}
+	return got.Vectors, max(got.Tokens, 0), nil
 }

@@ -2,6 +2,9 @@ package nip47
 
 import (
 	"encoding/json"
+	"net/url"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -45,6 +48,37 @@ func FuzzEnvelope(f *testing.F) {
 			if _, err := json.Marshal(n); err != nil {
 				t.Errorf("%+v cannot be written: %v", n, err)
 			}
+		}
+	})
+}
+
+// FuzzURI reads anything as a wallet's address: what reads is written the same again, and no error repeats the secret.
+func FuzzURI(f *testing.F) {
+	key := strings.Repeat("ab", 32)
+	for _, s := range []string{
+		"", Scheme + "://" + key + "?relay=wss%3A%2F%2Fr.example&secret=" + key, Scheme + ":" + key + "?relay=a&relay=b&secret=" + key,
+		Scheme + "://" + key + ":80/x?secret=" + key, Scheme + "://u:p@" + key, Scheme + ":///?relay", "%", Scheme + "://" + key + "?relay=;&secret=" + key,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		u, err := url.Parse(s)
+		if err != nil {
+			return
+		}
+		c, err := ParseURI(u)
+		if err != nil {
+			if secret := u.Query().Get("secret"); len(secret) > 16 && strings.Contains(err.Error(), secret) && !strings.Contains(c.Wallet, secret) {
+				t.Fatalf("the error repeats the secret: %v", err)
+			}
+			return
+		}
+		u, err = url.Parse(c.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := ParseURI(u); err != nil || !reflect.DeepEqual(again, c) {
+			t.Fatalf("%q reads %+v, and then %+v, %v", s, c, again, err)
 		}
 	})
 }

@@ -120,7 +120,7 @@ func (c *Client) failed(status int, f failure) error {
 func clip(text string, n int) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > n {
-		text = strings.ToValidUTF8(text[:n], "") + "…"
+		return strings.ToValidUTF8(text[:n], "") + "…"
 	}
-	return text
+	return strings.ToValidUTF8(text, "�")
 }

@@ -35,7 +35,7 @@ func (c *Client) List(ctx context.Context, o Options) ([]Entry, error) {
 		e := Entry{Model: engine.Model{ID: Name(m.ID), Context: max(m.Len, m.Ctx, m.Meta.Ctx), Slots: o.Slots}, Server: m.ID}
 		if m.Owner == "llamacpp" {
 			if props, err := c.Props(ctx); err == nil {
-				e.Context = props.Context
+				e.Context = max(props.Context, 0)
 				if e.Slots == 0 {
 					e.Slots = props.Slots
 				}

@@ -184,10 +184,13 @@ func (s *Server) hear(ctx context.Context, wire media, model Entry, job engine.J
 	return &engine.Output{Text: text, Usage: events.Usage{In: seconds}}, nil
 }
 
+// maxSeconds is longer than any sound that is sent; a server may say what it will.
+const maxSeconds = 1e6
+
 // vtt is what was said as WebVTT (W3C), a cue for each segment.
 func (h Heard) vtt() string {
 	at := func(seconds float64) string {
-		d := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
+		d := time.Duration(min(max(seconds, 0), maxSeconds) * float64(time.Second)).Round(time.Millisecond)
 		return fmt.Sprintf("%02d:%02d:%02d.%03d", int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60, d.Milliseconds()%1000)
 	}
 	var page strings.Builder

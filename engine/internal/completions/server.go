@@ -122,10 +122,10 @@ func (s *Server) run(ctx context.Context, job engine.Job, emit func(engine.Part)
 		return nil, err
 	}
 	usage := events.Usage{In: answer.In, Out: answer.Out}
-	if usage.In == 0 {
+	if usage.In <= 0 { // a server may count wrongly, too
 		usage.In = guess
 	}
-	if usage.Out == 0 {
+	if usage.Out <= 0 {
 		usage.Out = answer.Deltas
 	}
 	usage.Out = min(usage.Out, int64(text.Len())) // what a model thought and did not say is not sold: no token is less than a byte
@@ -145,7 +145,7 @@ func (s *Server) embed(ctx context.Context, model Entry, job engine.Job) (*engin
 	if err != nil {
 		return nil, err
 	}
-	if tokens == 0 {
+	if tokens <= 0 {
 		tokens = aboutTexts(texts)
 	}
 	text, err := json.Marshal(vectors)

@@ -11,7 +11,7 @@ import (
 // mountFiles puts the files into the listener, at its root, as Blossom wants it (BUD-01). They have their own proof of who
 // asks (BUD-11) and limits of their own. What else is read at the root, a page's addresses, goes on to the page.
 func (r *Relay) mountFiles(door *httpd.Server) {
-	rules := httpd.Rules{Access: httpd.Anyone, AnyHost: true, AnyOrigin: true}
+	rules := httpd.Rules{Access: httpd.Anyone, AnyHost: true, AnyOrigin: true, Preflight: true}
 	large := rules
 	large.MaxBody = -1
 	files := rules

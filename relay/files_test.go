@@ -76,7 +76,8 @@ func TestFilesBesideTheRelay(t *testing.T) {
 	}
 	preflight := map[string]string{"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,x-sha-256"}
 	resp, _ = ask("OPTIONS", "/upload", preflight)
-	if allowed := resp.Header.Get("Access-Control-Allow-Headers"); resp.Header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(strings.ToLower(allowed), "authorization") {
+	if allowed := resp.Header.Get("Access-Control-Allow-Headers"); resp.Header.Get("Access-Control-Allow-Origin") != "*" || allowed != "Authorization, *" ||
+		!strings.Contains(resp.Header.Get("Access-Control-Allow-Methods"), "GET, HEAD, PUT") || !strings.Contains(resp.Header.Get("Access-Control-Allow-Methods"), "DELETE") { // BUD-01, to the letter
 		t.Errorf("asked before an upload: %s %v", resp.Status, resp.Header)
 	}
 	if resp, _ = ask("OPTIONS", "/"+b.Sum, nil); resp.StatusCode != http.StatusNoContent || !strings.Contains(resp.Header.Get("Allow"), "PATCH") {

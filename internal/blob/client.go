@@ -92,13 +92,28 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s says %d: %.300s", e.Server, e.Status, e.Reason)
 }
 
-// ask sends one request to a server. verb "" needs no token. The answer's body is the caller's to close.
-func (c *Client) ask(ctx context.Context, method, server, path, verb string, body io.Reader, header http.Header, sums ...string) (*http.Response, error) {
+// answerIn is how many times Stall a server may take to answer: it reads what it has, or writes it to its disk.
+const answerIn = 4
+
+// ask sends one request to a server, which may be silent for Stall while it takes the body. verb "" needs no token. The answer's body is the caller's to close.
+func (c *Client) ask(ctx context.Context, method, server, path, verb string, body io.Reader, header http.Header, sums ...string) (resp *http.Response, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	silence := time.AfterFunc(answerIn*c.Stall, func() { stop(fmt.Errorf("%w: %s is silent", guard.ErrTooSlow, server)) })
+	defer func() {
+		if silence.Stop(); err != nil {
+			stop(nil)
+			return
+		}
+		resp.Body = &closing{resp.Body, func() { stop(nil) }}
+	}()
 	u, err := c.guard.Check(server)
 	if err != nil {
 		return nil, fmt.Errorf("server %.200s: %w", server, err)
 	}
 	address := u.Scheme + "://" + u.Host
+	if sized, ok := body.(*io.SectionReader); ok {
+		body = &heard{sized, func(longest int) { silence.Reset(time.Duration(longest) * c.Stall) }}
+	}
 	req, err := http.NewRequestWithContext(ctx, method, address+path, body)
 	if err != nil {
 		return nil, err
@@ -122,8 +137,7 @@ func (c *Client) ask(ctx context.Context, method, server, path, verb string, bod
 		}
 		req.Header.Set("Authorization", auth)
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
+	if resp, err = c.http.Do(req); err != nil {
 		if why := context.Cause(ctx); why != nil {
 			return nil, why
 		}
@@ -139,6 +153,34 @@ func (c *Client) ask(ctx context.Context, method, server, path, verb string, bod
 		return nil, &StatusError{address, resp.StatusCode, reason, resp.Header}
 	}
 	return resp, nil
+}
+
+// heard tells each time that more of a body is wanted, and how many times Stall may pass then.
+type heard struct {
+	*io.SectionReader
+	tell func(longest int)
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.SectionReader.Read(p)
+	if h.tell(1); err != nil {
+		h.tell(answerIn)
+	}
+	return n, err
+}
+
+// WriteTo would pass Read by.
+func (h *heard) WriteTo(to io.Writer) (int64, error) { return io.Copy(to, struct{ io.Reader }{h}) }
+
+// closing calls a function once its reader is closed.
+type closing struct {
+	io.ReadCloser
+	then func()
+}
+
+func (c *closing) Close() error {
+	defer c.then()
+	return c.ReadCloser.Close()
 }
 
 // maxAnswer is how many bytes of JSON a server's answer may have.

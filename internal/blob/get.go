@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -19,29 +20,63 @@ import (
 // ErrWrong says that the bytes a server gave are not the file that was asked for.
 var ErrWrong = errors.New("other bytes than the file's")
 
+// Rewinder is a writer that can forget what it was given. Files can, too.
+type Rewinder interface{ Rewind() error }
+
 // Get writes a file, decrypted if the blob has a key, from the first of its servers that has it. fallback are servers to
-// try after the blob's own. What was written before an error is to be thrown away. Errors: ErrWrong, *StatusError,
-// guard's.
+// try after the blob's own. What was written before an error is to be thrown away; where to is an *os.File or a Rewinder,
+// a server that gives other bytes does not keep the others from being asked. Errors: ErrWrong, *StatusError, guard's.
 func (c *Client) Get(ctx context.Context, b events.Blob, to io.Writer, fallback ...string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Time, fmt.Errorf("%w: not done in %s", guard.ErrTooSlow, c.Time))
 	defer cancel()
 	if b.Size > c.Bytes {
 		return fmt.Errorf("fetch file %.8s: %w: %d bytes, at most %d", b.Sum, guard.ErrTooLarge, b.Size, c.Bytes)
 	}
+	servers := slices.Clone(b.Servers)
+	for _, server := range fallback {
+		if !slices.Contains(servers, server) {
+			servers = append(servers, server)
+		}
+	}
+	some, err := c.get(ctx, b, to, servers)
+	if err == nil || !some || len(servers) < 2 {
+		return err
+	}
+	for _, server := range servers { // one of them lies; which one is seen when each is asked alone
+		if ctx.Err() != nil || !rewound(to) {
+			break
+		}
+		if _, again := c.get(ctx, b, to, []string{server}); again == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// rewound has a writer forget what it was given, if it can.
+func rewound(to io.Writer) bool {
+	switch to := to.(type) {
+	case Rewinder:
+		return to.Rewind() == nil
+	case *os.File:
+		_, err := to.Seek(0, io.SeekStart)
+		return err == nil && to.Truncate(0) == nil
+	}
+	return false
+}
+
+// get asks servers for a file, each for what is missing still. some says whether any of it came.
+func (c *Client) get(ctx context.Context, b events.Blob, to io.Writer, servers []string) (some bool, err error) {
 	out := io.WriteCloser(nopCloser{to})
 	if b.Key != "" {
-		var err error
 		if out, err = decrypter(to, b.Key); err != nil {
-			return err
+			return false, err
 		}
 		defer out.Close() // in vain after the first
 	}
 	got := &download{c: c, b: b, to: out, hash: sha256.New()}
 	var failed error
-	for i, server := range append(slices.Clip(b.Servers), fallback...) {
-		if i >= len(b.Servers) && slices.Contains(b.Servers, server) {
-			continue
-		}
+	for _, server := range servers {
 		err := got.from(ctx, server)
 		switch {
 		case err == nil:
@@ -55,18 +90,18 @@ func (c *Client) Get(ctx context.Context, b events.Blob, to io.Writer, fallback 
 			break
 		}
 	}
-	switch {
+	switch some = got.have > 0; {
 	case failed != nil:
-		return fmt.Errorf("fetch file %.8s: %w", b.Sum, failed)
+		return some, fmt.Errorf("fetch file %.8s: %w", b.Sum, failed)
 	case got.server == "":
-		return fmt.Errorf("fetch file %.8s: no server is known that has it", b.Sum)
+		return some, fmt.Errorf("fetch file %.8s: no server is known that has it", b.Sum)
 	case hex.EncodeToString(got.hash.Sum(nil)) != b.Sum:
-		return fmt.Errorf("fetch file %.8s from %s: %w", b.Sum, got.server, ErrWrong)
+		return some, fmt.Errorf("fetch file %.8s from %s: %w", b.Sum, got.server, ErrWrong)
 	}
 	if err := out.Close(); err != nil {
-		return fmt.Errorf("file %.8s does not open with its key: %w", b.Sum, err)
+		return false, fmt.Errorf("file %.8s does not open with its key: %w", b.Sum, err) // these bytes are the file's
 	}
-	return nil
+	return some, nil
 }
 
 type nopCloser struct{ io.Writer }

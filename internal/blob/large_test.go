@@ -434,6 +434,8 @@ func TestCrypt(t *testing.T) {
 			"a bit":       func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 			"the end cut": func(b []byte) []byte { return b[:len(b)-1] },
 			"another key": func(b []byte) []byte { key = again; return b },
+			"a byte more": func(b []byte) []byte { return append(b, 0) },
+			"itself more": func(b []byte) []byte { return append(b, b...) },
 		}
 		if size > 64<<10 {
 			damage["cut at a piece"] = func(b []byte) []byte { return b[:chunk] }

@@ -48,6 +48,13 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, key string) error 
 	if err != nil {
 		return err
 	}
+	if after != "" {
+		if there, err := s.store.owns(who.key, after); err != nil {
+			return err
+		} else if !there { // an empty page would look like the end
+			return refuse(http.StatusBadRequest, "cursor: your key keeps no such file here any more, begin anew")
+		}
+	}
 	found, err := s.store.of(who.key, after, since, until, int(limit), s.Now())
 	if err != nil {
 		return err

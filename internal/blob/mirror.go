@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"infernet/events"
 	"infernet/internal/guard"
@@ -48,9 +49,13 @@ func (s *Server) mirror(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	got, err := s.fetch.Fetch(r.Context(), u.String(), writerFunc(func(b []byte) (int, error) {
 		if p.have+int64(len(b)) > most {
 			return 0, refuse(http.StatusRequestEntityTooLarge, "larger than the %d bytes that your key may have here", most)
+		}
+		if s.tooSlow(began, p.have) {
+			return 0, refuse(http.StatusBadGateway, "the other server is slower than %d bytes a second", s.MinRate)
 		}
 		return len(b), s.parts.write(p, b)
 	}))

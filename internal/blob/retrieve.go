@@ -43,10 +43,22 @@ func (s *Server) retrieve(w http.ResponseWriter, r *http.Request, sum string) er
 	if !showable(f.kind) {
 		h.Set("Content-Disposition", "attachment; filename="+sum+events.Ending(f.kind))
 	}
+	if noRange(r.Header.Get("Range")) { // which net/http would answer with a part that there is not
+		h.Del("Content-Disposition")
+		no := refuse(http.StatusRequestedRangeNotSatisfiable, "the last 0 bytes are none")
+		no.header = http.Header{"Content-Range": {fmt.Sprintf("bytes */%d", f.size)}}
+		return no
+	}
 	out := &patientWriter{ResponseWriter: w, line: http.NewResponseController(w), stall: s.Stall}
 	defer out.line.SetWriteDeadline(time.Time{})
 	http.ServeContent(out, r, "", time.Unix(f.at, 0), body)
 	return nil
+}
+
+// noRange says whether a range is the last 0 bytes, which nothing satisfies (RFC 9110, 14.1.2).
+func noRange(header string) bool {
+	last, ok := strings.CutPrefix(strings.ReplaceAll(header, " ", ""), "bytes=-")
+	return ok && last != "" && strings.Trim(last, "0") == ""
 }
 
 // showable says whether a browser may show a type in place. Of text only plain: pages and drawings can hold programs.
@@ -64,7 +76,7 @@ type patientWriter struct {
 }
 
 // piece is how much is copied between two looks at the clock.
-const piece = 4 << 20
+const piece = 256 << 10
 
 func (w *patientWriter) Write(b []byte) (int, error) {
 	w.line.SetWriteDeadline(time.Now().Add(w.stall))

@@ -90,6 +90,12 @@ func (st *store) find(sum string, now time.Time) (*file, error) {
 	return f, err
 }
 
+// lies says whether a file is where it should be.
+func (st *store) lies(sum string) bool {
+	info, err := os.Stat(st.path(sum))
+	return err == nil && info.Mode().IsRegular()
+}
+
 // used is how many bytes a key keeps here, beside one file.
 func (st *store) used(key events.PubKey, beside string, now time.Time) (n int64, err error) {
 	err = st.db.QueryRow("select coalesce(sum(f.size), 0) from owners o join files f using (sum) where o.key = ? and o.sum <> ? and o.expires > ?",
@@ -232,6 +238,12 @@ func (st *store) prune() error {
 		}
 	}
 	return nil
+}
+
+// owns says whether a key wants a file.
+func (st *store) owns(key events.PubKey, sum string) (there bool, err error) {
+	err = st.db.QueryRow("select exists (select 1 from owners where key = ? and sum = ?)", string(key), sum).Scan(&there)
+	return there, err
 }
 
 // of lists a key's files, newest first, after the one that the last page ended with.

@@ -17,6 +17,7 @@ import (
 const (
 	invoiceFor  = 10 * time.Minute
 	maxInvoices = 1000 // unpaid ones at once
+	keyInvoices = 32   // of one key
 	askWalletIn = 5 * time.Second
 )
 
@@ -52,12 +53,12 @@ func (s *Server) invoice(ctx context.Context, key events.PubKey, sum string, siz
 	if !errors.Is(err, sql.ErrNoRows) {
 		return bolt11, err
 	}
-	var open int
-	if err := db.QueryRow("select count(*) from invoices where used = 0 and until > ?", now.Unix()).Scan(&open); err != nil {
+	var open, mine int
+	if err := db.QueryRow("select count(*), count(*) filter (where key = ?) from invoices where used = 0 and until > ?", string(key), now.Unix()).Scan(&open, &mine); err != nil {
 		return "", err
 	}
-	if open >= maxInvoices {
-		return "", refuse(http.StatusTooManyRequests, "%d invoices wait to be paid, try later", open)
+	if open >= maxInvoices || mine >= keyInvoices {
+		return "", refuse(http.StatusTooManyRequests, "%d invoices wait to be paid, %d of them by your key; pay, or try later", open, mine)
 	}
 	made, err := s.Wallet.Invoice(ctx, wallet.InvoiceRequest{
 		Amount: price, Description: fmt.Sprintf("infernet: keep %d bytes, %s", size, sum), Until: now.Add(invoiceFor),

@@ -80,9 +80,13 @@ func (s *Server) mayUpload(w http.ResponseWriter, r *http.Request) error {
 	if sum == "" {
 		return refuse(http.StatusBadRequest, "X-SHA-256 is needed")
 	}
-	size, err := strconv.ParseInt(r.Header.Get("X-Content-Length"), 10, 64)
-	if err != nil || size < 0 {
+	length := r.Header.Get("X-Content-Length")
+	if length == "" {
 		return refuse(http.StatusLengthRequired, "X-Content-Length is needed")
+	}
+	size, err := strconv.ParseInt(length, 10, 64)
+	if err != nil || size < 0 {
+		return refuse(http.StatusBadRequest, "X-Content-Length %.40q is no number of bytes", length)
 	}
 	have, err := s.admit(sum, size)
 	if err != nil {
@@ -110,7 +114,8 @@ func (s *Server) admit(sum string, size int64) (have *file, err error) {
 	if err := s.store.checkBanned(sum); err != nil {
 		return nil, err
 	}
-	if have, err = s.store.find(sum, s.Now()); err != nil || have != nil {
+	have, err = s.store.find(sum, s.Now())
+	if err != nil || have != nil && s.store.lies(sum) { // what the disk has lost is wanted again
 		return have, err
 	}
 	if size > s.MaxBlob {
@@ -309,6 +314,10 @@ func (b *patientBody) Read(p []byte) (int, error) {
 
 var errTooSlow = errors.New("the line is too slow")
 
+// farewell is how long who is refused in the middle of a body may go on sending: a line that is cut at once takes the
+// reason with it.
+const farewell = time.Second
+
 // done leaves the line as it should be: free after a whole body; else the HTTP server would wait for the rest, to throw it
 // away.
 func (b *patientBody) done() {
@@ -316,5 +325,10 @@ func (b *patientBody) done() {
 		b.line.SetReadDeadline(time.Time{})
 		return
 	}
-	b.line.SetReadDeadline(time.Now())
+	b.line.SetReadDeadline(time.Now().Add(farewell))
+}
+
+// tooSlow says whether what has come since began is less than a transfer must make.
+func (s *Server) tooSlow(began time.Time, n int64) bool {
+	return time.Since(began) > s.Stall+time.Duration(float64(n)/float64(s.MinRate)*float64(time.Second))
 }

@@ -33,18 +33,47 @@ func Public(ip netip.Addr) bool {
 	if !ip.IsValid() || ip.Zone() != "" {
 		return false
 	}
-	if ip.Is6() {
-		switch raw := ip.As16(); {
-		case nat64.Contains(ip):
-			return Public(netip.AddrFrom4([4]byte(raw[12:])))
-		case sixTo4.Contains(ip):
-			return Public(netip.AddrFrom4([4]byte(raw[2:6])))
-		case !global.Contains(ip):
-			return false
-		}
+	if ip = inner(ip); ip.Is6() && !global.Contains(ip) {
+		return false
 	}
 	for _, p := range special {
 		if p.Contains(ip) {
+			return false
+		}
+	}
+	return true
+}
+
+// inner is the IPv4 address that one of IPv6 stands for, if it does.
+func inner(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap()
+	switch raw := ip.As16(); {
+	case ip.Is6() && nat64.Contains(ip):
+		return netip.AddrFrom4([4]byte(raw[12:]))
+	case ip.Is6() && sixTo4.Contains(ip):
+		return netip.AddrFrom4([4]byte(raw[2:6]))
+	}
+	return ip
+}
+
+// public says whether an address is public, and leads away from here. What this machine itself is called in the internet
+// leads past its firewall; and the machines beside it have public addresses in IPv6, too, where only a router keeps strangers
+// out. Machines beside it in IPv4 may be anybody's: a data centre has large networks.
+func (g *Guard) public(ip netip.Addr) bool {
+	if !Public(ip) {
+		return false
+	}
+	ip = inner(ip)
+	own, err := g.Own()
+	if err != nil {
+		return false
+	}
+	for _, addr := range own {
+		p, err := netip.ParsePrefix(addr.String())
+		if err != nil {
+			continue
+		}
+		if at := p.Addr().Unmap(); ip == at || ip.Is6() && at.Is6() && Public(at) && p.Bits() >= 48 && p.Contains(ip) {
 			return false
 		}
 	}

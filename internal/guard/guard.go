@@ -42,6 +42,8 @@ type Config struct {
 	Trusted []string
 	// Resolver looks names up; the system's if unset.
 	Resolver *net.Resolver
+	// Own gives the addresses of this machine, with their networks; those of its interfaces if unset.
+	Own func() ([]net.Addr, error)
 }
 
 // Guard fetches. Its methods may be called at the same time.
@@ -59,6 +61,9 @@ func New(c Config) *Guard {
 	set(&c.Redirects, 3)
 	set(&c.Ratio, 100)
 	set(&c.Pixels, 64<<20)
+	if c.Own == nil {
+		c.Own = net.InterfaceAddrs
+	}
 	g := &Guard{Config: c, trusted: map[string]bool{}}
 	for _, hostport := range c.Trusted {
 		g.trusted[strings.ToLower(hostport)] = true
@@ -95,7 +100,7 @@ func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, er
 	if !g.trusted[strings.ToLower(address)] {
 		d.Control = func(_, address string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(address)
-			if err != nil || !Public(at.Addr()) {
+			if err != nil || !g.public(at.Addr()) {
 				return fmt.Errorf("%s: %w", address, ErrBlocked)
 			}
 			return nil
@@ -148,7 +153,7 @@ func (g *Guard) check(u *url.URL) error {
 	}
 	ip, err := netip.ParseAddr(host)
 	switch {
-	case err == nil && !Public(ip):
+	case err == nil && !g.public(ip):
 		return fmt.Errorf("%s: %w", host, ErrBlocked)
 	case err != nil && endsInNumber(host):
 		return fmt.Errorf("%w: %.100q is a number, but no IP address as it is written", ErrBlocked, host)

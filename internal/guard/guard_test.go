@@ -155,6 +155,51 @@ func TestPublic(t *testing.T) {
 	}
 }
 
+// TestThisMachinesPublicAddressesAreBlocked has a machine with addresses of the internet: what listens on them is behind
+// its firewall, or its router's, for everybody but itself.
+func TestThisMachinesPublicAddressesAreBlocked(t *testing.T) {
+	own := func() (all []net.Addr, err error) {
+		for _, s := range []string{"127.0.0.1/8", "93.184.216.34/20", "2606:4700:0:1::5/64", "2606:4700:9::9/12", "fe80::1/64"} {
+			ip, network, err := net.ParseCIDR(s)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, &net.IPNet{IP: ip, Mask: network.Mask})
+		}
+		return all, nil
+	}
+	names := resolver(t, map[string]string{"me.test.": "93.184.216.34", "printer.test.": "2606:4700:0:1::77"})
+	g := New(Config{Own: own, Resolver: names, Time: 2 * time.Second})
+	defer g.Close()
+	for _, address := range []string{
+		"http://93.184.216.34/", "http://[::ffff:93.184.216.34]/", "http://[64:ff9b::5db8:d822]/", "http://[2002:5db8:d822::1]/", "http://[2606:4700:0:1::5]/",
+		"http://[2606:4700:0:1::77]/", "http://[2606:4700:9::9]/", "http://me.test/", "http://printer.test/",
+	} {
+		if _, err := g.Fetch(t.Context(), address, io.Discard); !errors.Is(err, ErrBlocked) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	for _, address := range []string{"http://93.184.216.35/", "http://[2606:4700:0:2::77]/", "http://[2606:4700:9::8]/", "http://1.1.1.1/"} {
+		if _, err := g.Check(address); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// TestANameThatChangesItsMind passes when it is looked at, and resolves to this machine when it is dialled (DNS rebinding).
+func TestANameThatChangesItsMind(t *testing.T) {
+	port, hits := canary(t)
+	g := New(Config{Resolver: resolver(t, map[string]string{"turn.test.": "127.0.0.1"}), Time: 2 * time.Second})
+	defer g.Close()
+	address := fmt.Sprintf("http://turn.test:%d/", port)
+	if _, err := g.Check(address); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Fetch(t.Context(), address, io.Discard); !errors.Is(err, ErrBlocked) || hits.Load() != 0 {
+		t.Errorf("%v, reached %d times", err, hits.Load())
+	}
+}
+
 // open is a server that the operator trusts, and the guard that does.
 func open(t *testing.T, c Config, handler http.HandlerFunc) (*Guard, string) {
 	t.Helper()

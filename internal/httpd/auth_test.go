@@ -1,7 +1,10 @@
 package httpd
 
 import (
+	"bytes"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -98,10 +101,76 @@ func TestASignatureIsGoodOnce(t *testing.T) {
 	want(t, "later", resp, said, 401, "check the clock")
 }
 
+func mustReplay(t *testing.T, now time.Time) *replay {
+	t.Helper()
+	p, err := newReplay("", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestASignatureIsGoodOnceOverARestart has a client whose clock is ahead, and one that signed in the second of the restart:
+// what the process before took, its successor does not.
+func TestASignatureIsGoodOnceOverARestart(t *testing.T) {
+	used := filepath.Join(t.TempDir(), "door", "used")
+	var at string
+	process := func(listen string) (*Server, func() error) {
+		s := open(t, func(c *Config) { c.Listen, c.Used = listen, used })
+		s.Mount("/x", Rules{}, echo)
+		return s, run(t, s)
+	}
+	s, stop := process("127.0.0.1:0")
+	at = s.URL()
+	var shown []func(*http.Request)
+	for _, ahead := range []time.Duration{0, 2 * time.Second, 40 * time.Second} {
+		once := signed(t, nip98.Request{URL: at + "/x", Method: "GET"}, time.Now().Add(ahead))
+		resp, said := ask(t, s, "GET", "/x", "", once)
+		want(t, ahead.String(), resp, said, 200, "")
+		shown = append(shown, once)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = process(strings.TrimPrefix(at, "http://"))
+	for i, once := range shown {
+		resp, said := ask(t, s, "GET", "/x", "", once)
+		if resp.StatusCode != 401 {
+			t.Errorf("%d is taken again: %s", i, said)
+		}
+	}
+	resp, said := ask(t, s, "GET", "/x", "", signed(t, nip98.Request{URL: at + "/x", Method: "GET"}, time.Now()))
+	want(t, "a fresh one", resp, said, 200, "")
+	if info, err := os.Stat(used); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// TestUsedSignaturesAreTidied: the file does not grow for ever.
+func TestUsedSignaturesAreTidied(t *testing.T) {
+	used, now := filepath.Join(t.TempDir(), "used"), time.Unix(1_790_000_000, 0)
+	p, err := newReplay(used, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	for i := range 5000 {
+		now = now.Add(100 * time.Millisecond)
+		if err := p.first(fmt.Sprint(i), "key", now, now.Add(61*time.Second), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body, err := os.ReadFile(used)
+	if lines := bytes.Count(body, []byte("\n")); err != nil || lines > 3*610+1000 || lines < 610 {
+		t.Errorf("%d lines, %v", lines, err)
+	}
+}
+
 // TestReplayMemoryIsBounded: rather than forget one that could be shown again, it lets nobody in; one key first.
 func TestReplayMemoryIsBounded(t *testing.T) {
 	now := time.Unix(1_790_000_000, 0)
-	p := newReplay(now)
+	p := mustReplay(t, now)
 	id := func(i int) string { return string(rune(i)) }
 	for i := range maxSeenKey {
 		if err := p.first(id(i), "greedy", now, now.Add(time.Minute), now); err != nil {

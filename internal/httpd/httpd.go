@@ -34,6 +34,7 @@ type Config struct {
 	Version string   // of the OpenAPI document
 	About   string   // what the front page says while no page is mounted
 	Keys    *Keys    // app keys; none if unset
+	Used    string   // file of the signatures that were used and could be shown again after a restart; none if unset: then a request signed ahead of time could
 	Metrics string   // who may read /metrics: local (this machine, without a proxy), all or off; local if unset
 
 	CertFile string // TLS with an own certificate: PEM files, read again when they change
@@ -85,7 +86,6 @@ func Open(c Config) (*Server, error) {
 	c = withDefaults(c)
 	s := &Server{
 		Config: c, mux: http.NewServeMux(), mounts: map[string][]*mount{}, leaving: make(chan struct{}), meters: newMeters(),
-		replay: newReplay(c.Now()),
 	}
 	var err error
 	if s.public, err = parsePublic(c.URL); err != nil {
@@ -106,6 +106,10 @@ func Open(c Config) (*Server, error) {
 		return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
 	if s.tls, err = newCertificates(c, s.listener.Addr().(*net.TCPAddr)); err != nil {
+		s.listener.Close()
+		return nil, err
+	}
+	if s.replay, err = newReplay(c.Used, c.Now()); err != nil {
 		s.listener.Close()
 		return nil, err
 	}
@@ -186,7 +190,10 @@ func (s *Server) URL() string {
 }
 
 // Close closes a listener that Run was never called for.
-func (s *Server) Close() error { return s.listener.Close() }
+func (s *Server) Close() error {
+	s.replay.close()
+	return s.listener.Close()
+}
 
 type leavingKey struct{}
 
@@ -199,6 +206,7 @@ func Leaving(ctx context.Context) <-chan struct{} {
 // Run serves until ctx ends. Then nothing new is taken, streams are told, and requests under way have Goodbye to end.
 // Connections that were upgraded are their handlers' to end.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.replay.close()
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: s.HeaderIn, IdleTimeout: s.IdleIn, MaxHeaderBytes: s.MaxHeader,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug), // handshakes that fail, mostly

@@ -21,6 +21,7 @@ type Rules struct {
 	Allow     func(Caller) bool        // who of those that are known; everyone if unset
 	AnyHost   bool                     // whatever name the server is called by: nothing here depends on where it runs
 	AnyOrigin bool                     // pages from everywhere may call
+	Preflight bool                     // the handler itself answers pages that ask before they call (OPTIONS), with AnyOrigin
 	MaxBody   int64                    // bytes; Config.MaxBody if 0, no limit if below
 	When      func(*http.Request) bool // only such requests; others go to what else is mounted at the pattern
 	Refuse    Refuser                  // how a refusal is written; RFC 9457 if unset

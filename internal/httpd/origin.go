@@ -63,6 +63,13 @@ func (s *Server) crossed(w http.ResponseWriter, r *http.Request) bool {
 		s.refuse(w, r, m, no)
 		return true
 	}
+	if m.AnyOrigin && m.Preflight {
+		if r.Header.Get("Access-Control-Request-Private-Network") == "true" {
+			w.Header().Set("Access-Control-Allow-Private-Network", "true")
+		}
+		m.handler.ServeHTTP(w, r)
+		return true
+	}
 	rules := s.cross.listed
 	if m.AnyOrigin {
 		rules = s.cross.any

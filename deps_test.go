@@ -24,6 +24,7 @@ var rooms = map[string][]string{
 	"engine/openai":     {"engine", "engine/internal", "events"},
 	"engine/llamacpp":   {"engine", "engine/internal", "events"},
 	"engine/ollama":     {"engine", "engine/internal", "events"},
+	"engine/gpu":        {},
 	"wallet":            {"events"},
 	"wallet/bolt11":     {"wallet", "events"},
 	"wallet/wallettest": {"wallet", "wallet/bolt11", "events"},
@@ -66,6 +67,8 @@ var doors = map[string][]string{
 	"github.com/btcsuite/btcd":            {"wallet/bolt11", "wallet/play"},
 	"github.com/minio/sio":                {"internal/blob"},
 	"golang.org/x/image":                  {"internal/guard"},
+	"github.com/NVIDIA/go-nvml":           {"engine/gpu"},
+	"github.com/shirou/gopsutil":          {"engine/gpu"},
 
 	"github.com/godbus/dbus": {"internal/notify"},
 	"github.com/pocketbase":  {"internal/store/pbstore"},

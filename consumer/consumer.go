@@ -100,7 +100,8 @@ type Order struct {
 	Open      bool            // offers may be in clear
 	Encrypted bool            // a plain job travels encrypted to Node; every other job already does where it should
 	Priority  string
-	Life      time.Duration // until the deadline; 5 minutes if unset
+	Require   []events.Require // what the node's machine must have: gpu (a word of its name), vram_mb
+	Life      time.Duration    // until the deadline; 5 minutes if unset
 	Retry     events.ID
 	Avoid     []events.PubKey // not these nodes
 	Hedge     time.Duration   // if the chosen node gave nothing for so long, the same is bought from another; the first wins, the other is not paid. 0: never

@@ -180,7 +180,7 @@ func (j *job) build(ctx context.Context) error {
 	bid, now := o.MaxCost, c.Now()
 	j.req = &events.Request{
 		Head: events.Head{At: events.At(now)}, Kind: o.Kind, Profile: true, Inputs: o.Inputs, Params: o.Params, Output: o.Output,
-		Bid: &bid, Pay: o.Pay, Relays: c.Relays, Deadline: events.At(now.Add(life)), Priority: o.Priority, Retry: o.Retry, SizeIn: o.SizeIn,
+		Bid: &bid, Pay: o.Pay, Relays: c.Relays, Deadline: events.At(now.Add(life)), Priority: o.Priority, Require: o.Require, Retry: o.Retry, SizeIn: o.SizeIn,
 	}
 	j.req.Expires = j.req.Keep()
 	switch o.Way {
@@ -202,7 +202,7 @@ func (j *job) build(ctx context.Context) error {
 			return err
 		}
 	case Plain:
-		j.req.Profile, j.req.Pay, j.req.Priority = false, nil, ""
+		j.req.Profile, j.req.Pay, j.req.Priority, j.req.Require = false, nil, "", nil
 		j.req.Expires = j.req.Deadline
 		if o.Node != "" {
 			j.req.To, j.node = []events.PubKey{o.Node}, o.Node

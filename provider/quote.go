@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -121,10 +122,28 @@ func (p *Provider) check(req *events.Request) error {
 			return err
 		}
 	}
-	if len(req.Require) > 0 {
-		return refuse(events.CodeUnavailable, "this node cannot promise %q", req.Require[0].Name)
+	for _, need := range req.Require {
+		if err := p.has(need); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// has says whether the machine is what a job requires: a card whose name holds a word, or one with so much memory in MB.
+// What this node knows nothing about it cannot promise.
+func (p *Provider) has(need events.Require) error {
+	want, err := strconv.Atoi(need.Value)
+	switch {
+	case need.Name == "vram_mb" && err != nil:
+		return refuse(events.CodeInvalidParameter, "require: vram_mb is a number of MB, not %q", need.Value)
+	case need.Name == "vram_mb" && slices.ContainsFunc(p.GPUs, func(g events.GPU) bool { return g.VRAMMB >= want }),
+		need.Name == "gpu" && slices.ContainsFunc(p.GPUs, func(g events.GPU) bool {
+			return strings.Contains(strings.ToLower(g.Name), strings.ToLower(need.Value))
+		}):
+		return nil
+	}
+	return refuse(events.CodeUnavailable, "this node cannot promise %s %s", need.Name, need.Value)
 }
 
 // estimate gives the units in and the most units out. It is what the price is made of before the work.

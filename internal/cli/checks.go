@@ -33,6 +33,7 @@ func (a *app) checks() []check {
 		{"relay", a.checkRelay, "infernet up"},
 		{"clock", a.checkClock, "timedatectl set-ntp true"},
 		{"wallet", a.checkWallet, ""},
+		{"gpu", a.checkGPU, "nvidia-smi  # or the like of its vendor: what does the driver say?"},
 		{"engine", a.checkEngine, a.getEngine()},
 		{"llama-server", a.llamaOnly(a.checkLlama), a.getEngine()},
 		{"model", a.llamaOnly(a.checkModel), a.getEngine()},

@@ -76,7 +76,7 @@ func (a *app) marketNodes(ctx context.Context, c *consumer.Consumer) error {
 		}
 		return nil
 	}
-	return a.columns("NODE\tNAME\tSTATE\tSEEN\tLOAD\tMODELS\tPAY", func(w io.Writer) {
+	return a.columns("NODE\tNAME\tSTATE\tSEEN\tLOAD\tGPU\tMODELS\tPAY", func(w io.Writer) {
 		for _, n := range nodes {
 			state, load, seen := "silent", "-", "-"
 			if n.Beat != nil {
@@ -86,9 +86,24 @@ func (a *app) marketNodes(ctx context.Context, c *consumer.Consumer) error {
 			if n.Alive(time.Now()) {
 				state = or(n.Beat.Status, "alive")
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), cell(n.Profile.Name), cell(state), seen, load, cell(short(strings.Join(n.Models, " "), 18)), cell(strings.Join(n.Profile.Market.Pay, " ")))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cutKey(string(n.Author)), cell(n.Profile.Name), cell(state), seen, load, cell(short(gpusOf(n.Profile.Market.GPUs), 24)), cell(short(strings.Join(n.Models, " "), 18)), cell(strings.Join(n.Profile.Market.Pay, " ")))
 		}
 	})
+}
+
+// gpusOf is a node's cards in a cell: how many of which, and the memory of one.
+func gpusOf(cards []events.GPU) string {
+	if len(cards) == 0 {
+		return "-"
+	}
+	text := cards[0].Name
+	if cards[0].VRAMMB > 0 {
+		text += fmt.Sprintf(" %d GB", (cards[0].VRAMMB+512)/1024)
+	}
+	if len(cards) > 1 {
+		text = fmt.Sprintf("%d× %s", len(cards), text)
+	}
+	return text
 }
 
 // short cuts a text for a table; --json has the whole.

@@ -61,6 +61,7 @@ func (a *app) provideCommand() *cobra.Command {
 			return a.provide(cmd.Context(), free, func(n *node) error {
 				a.tell("node   ", "%s on %s", n.key, strings.Join(a.settings.list("relays"), ", "))
 				a.tellEngine(n.engine)
+				a.tell("machine", "%s", n.machine)
 				a.tell("wallet ", "%s", n.wallet)
 				if a.json {
 					a.object(a.Out, map[string]string{"node": n.key, "engine": n.engine, "wallet": n.wallet})
@@ -75,7 +76,7 @@ func (a *app) provideCommand() *cobra.Command {
 }
 
 // node is a running provider, in words.
-type node struct{ key, engine, wallet string }
+type node struct{ key, engine, wallet, machine string }
 
 // tell writes a line of the conversation.
 func (a *app) tell(what, format string, args ...any) {
@@ -115,6 +116,8 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 		return err
 	}
 	defer l.Close()
+	machine := a.machine(ctx)
+	defer machine.Close()
 	waits.heard("the relays")
 	p, err := a.connect(ctx, signer)
 	if err != nil {
@@ -122,7 +125,7 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	}
 	defer p.Close()
 	config := a.nodeConfig(e, l, signer)
-	config.Pool = p
+	config.Pool, config.GPUs = p, shown(machine.Cards)
 	said := "none: everything is free"
 	if !free {
 		w, err := a.openWallet(ctx, "provide.wallet", a.settings.path("node.wallet"))
@@ -159,7 +162,7 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	err = awaitBeat(beats, began, ended)
 	waits.end()
 	if err == nil {
-		if err = ready(&node{string(signer.PublicKey()), named, said}); err == nil {
+		if err = ready(&node{string(signer.PublicKey()), named, said, describe(machine)}); err == nil {
 			rooms.begin(ctx, l, p)
 			err = <-ended
 		} else {

@@ -37,9 +37,10 @@ type Config struct {
 	Stall   time.Duration // how long a line may be silent; 30 s if unset
 	MinRate int64         // bytes a second that an upload must make on average; 16 KiB if unset
 
-	// Price, if set, is what an upload of so many bytes costs (BUD-07); Wallet is paid.
+	// Price, if set, is what an upload of so many bytes costs (BUD-07); Wallet is paid. Free says whose cost nothing.
 	Price  func(size int64) events.Msat
 	Wallet wallet.Receiver
+	Free   func(key events.PubKey) bool
 
 	Moderators []events.PubKey // whose reports remove a file for good (BUD-09)
 	Fetch      *guard.Guard    // how mirrored files are fetched; a guard of its own if unset

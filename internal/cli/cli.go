@@ -43,7 +43,8 @@ type app struct {
 	broken   error // what is wrong with the settings, for a command that works all the same
 	json     bool
 	log      *slog.Logger
-	talk     atomic.Pointer[waiting] // what a job's conversation goes through, once there is one
+	node     atomic.Pointer[events.PubKey] // the node that runs in this process, once its key is known
+	talk     atomic.Pointer[waiting]       // what a job's conversation goes through, once there is one
 }
 
 // Main runs one command and returns its exit code.

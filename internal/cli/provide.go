@@ -138,6 +138,8 @@ func (a *app) provide(ctx context.Context, free bool, door *httpd.Server, ready 
 		return err
 	}
 	defer unlocked()
+	me := signer.PublicKey()
+	a.node.Store(&me)
 	var waits *waiting
 	if !a.json {
 		waits = startWaiting(a.Err, "the engine")

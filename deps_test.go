@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"internal/httpd":    {"nips"},
 	"internal/ledger":   {"events", "wallet", "internal/durable"},
 	"internal/guard":    {},
-	"internal/blob":     {"events", "wallet", "internal/durable", "internal/guard"},
+	"internal/blob":     {"events", "wallet", "wallet/bolt11", "internal/durable", "internal/guard"},
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
 	"consumer":          {"events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
 	"internal/cli":      {"*"},

@@ -11,6 +11,7 @@ import (
 
 	"infernet/events"
 	"infernet/internal/blob"
+	"infernet/wallet"
 )
 
 // InFile is a file on this machine to work on. It travels encrypted, its key in the encrypted job.
@@ -59,19 +60,26 @@ func (j *job) upload(ctx context.Context) error {
 	if life == 0 {
 		life = defaultLife
 	}
+	var purse *blob.Purse
+	if w := j.c.Wallet; w != nil {
+		purse = &blob.Purse{Most: o.MaxCost, Wallet: func(context.Context) (wallet.Payer, error) { return w, nil }}
+	}
 	for _, f := range o.Files {
-		b, err := j.uploadOne(ctx, client, f, life)
+		b, err := j.uploadOne(ctx, client, f, life, purse)
 		if err != nil {
 			return fmt.Errorf("input %s: %w", f.Path, err)
 		}
 		o.Inputs = append(slices.Clip(o.Inputs), events.Input{Value: b.URI(), Type: "blob"})
 		j.c.Log.Info("uploaded an input", "file", f.Path, "bytes", b.Size, "sum", b.Sum)
 	}
+	if purse != nil && purse.Spent() > 0 { // the job may cost what is left
+		o.MaxCost, j.storage = o.MaxCost-purse.Spent(), purse.Spent()
+	}
 	o.Files = nil // they are inputs now, also after a crash
 	return nil
 }
 
-func (j *job) uploadOne(ctx context.Context, client *blob.Client, f InFile, life time.Duration) (b events.Blob, err error) {
+func (j *job) uploadOne(ctx context.Context, client *blob.Client, f InFile, life time.Duration, purse *blob.Purse) (b events.Blob, err error) {
 	file, err := os.Open(f.Path)
 	if err != nil {
 		return b, err
@@ -82,7 +90,7 @@ func (j *job) uploadOne(ctx context.Context, client *blob.Client, f InFile, life
 		return b, err
 	}
 	defer func() { err = errors.Join(err, closed.Close(), os.Remove(closed.Name())) }()
-	src := blob.Source{Data: closed, Mime: f.Mime, Expires: j.c.Now().Add(life + events.KeepJob)}
+	src := blob.Source{Data: closed, Mime: f.Mime, Purse: purse, Expires: j.c.Now().Add(life + events.KeepJob)}
 	if src.Mime == "" {
 		src.Mime = blob.TypeByName(f.Path)
 	}

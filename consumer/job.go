@@ -51,6 +51,7 @@ type job struct {
 	preimage  wallet.Preimage
 	paid      events.Msat
 	paying    <-chan payment
+	storage   events.Msat // what file servers were paid for the inputs
 
 	seq    int64 // of the next chunk
 	first  time.Duration
@@ -105,6 +106,9 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 	j.asked = j.c.Now()
 	j.sent = j.c.Pool.Send(ctx, ev)
 	j.tell(Step{Event: ev, Message: j.req})
+	if j.storage > 0 {
+		j.tell(Step{Note: "paid " + j.storage.Human() + " to keep input files"})
+	}
 	return nil
 }
 

@@ -194,7 +194,7 @@ func (f *fetching) file(fetch func(to io.Writer) (mime string, err error)) ([]en
 		return nil, err
 	}
 	f.open = append(f.open, file)
-	mime, err := fetch(f.limit(file))
+	mime, err := fetch(&limited{f: f, to: file})
 	if err != nil {
 		return nil, err
 	}
@@ -223,19 +223,29 @@ func isText(mime string) bool {
 	return strings.HasPrefix(mime, "text/") || mime == "application/json" || mime == "application/xml"
 }
 
-// limit writes as much as the job's inputs may have together.
-func (f *fetching) limit(to io.Writer) io.Writer {
-	return writerFunc(func(b []byte) (int, error) {
-		if f.left -= int64(len(b)); f.left < 0 {
-			return 0, fmt.Errorf("%w: the inputs have more than %d bytes together", guard.ErrTooLarge, f.p.MaxInput)
-		}
-		return to.Write(b)
-	})
+// limited is a file that is written as far as the job's inputs may have bytes together.
+type limited struct {
+	f  *fetching
+	to *os.File
+	n  int64
 }
 
-type writerFunc func(b []byte) (int, error)
+var _ blob.Rewinder = (*limited)(nil)
 
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+func (l *limited) Write(b []byte) (int, error) {
+	n := int64(len(b))
+	if l.n, l.f.left = l.n+n, l.f.left-n; l.f.left < 0 {
+		return 0, fmt.Errorf("%w: the inputs have more than %d bytes together", guard.ErrTooLarge, l.f.p.MaxInput)
+	}
+	return l.to.Write(b)
+}
+
+// Rewind forgets what was written: another server has it right, perhaps.
+func (l *limited) Rewind() error {
+	l.f.left, l.n = l.f.left+l.n, 0
+	_, err := l.to.Seek(0, io.SeekStart)
+	return errors.Join(err, l.to.Truncate(0))
+}
 
 // event looks an event up on the node's own relays, then on the one that the input names, which is a stranger's word.
 func (f *fetching) event(ctx context.Context, in events.Input) (*nostr.Event, error) {

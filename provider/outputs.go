@@ -9,6 +9,7 @@ import (
 	"infernet/engine"
 	"infernet/events"
 	"infernet/internal/blob"
+	"infernet/wallet"
 )
 
 // maxFiles is how many files one result has at most: each is a line and a tag of its event.
@@ -20,9 +21,13 @@ func (p *Provider) upload(ctx context.Context, j *job, files []engine.File, encr
 	if len(files) > maxFiles {
 		return nil, refuse(events.CodeTooLarge, "%d output files, at most %d", len(files), maxFiles)
 	}
+	var purse *blob.Purse // of the file servers that want to be paid: at most what the job brings
+	if w, ok := p.Wallet.(wallet.Payer); ok {
+		purse = &blob.Purse{Most: j.terms.Amount, Wallet: func(context.Context) (wallet.Payer, error) { return w, nil }}
+	}
 	var out []events.Blob
 	for _, f := range files {
-		b, err := p.uploadOne(ctx, j, f, encrypted)
+		b, err := p.uploadOne(ctx, j, f, encrypted, purse)
 		if err != nil {
 			return nil, err
 		}
@@ -31,7 +36,7 @@ func (p *Provider) upload(ctx context.Context, j *job, files []engine.File, encr
 	return out, nil
 }
 
-func (p *Provider) uploadOne(ctx context.Context, j *job, f engine.File, encrypted bool) (b events.Blob, err error) {
+func (p *Provider) uploadOne(ctx context.Context, j *job, f engine.File, encrypted bool, purse *blob.Purse) (b events.Blob, err error) {
 	file, err := j.openInJob(f.Path)
 	if err != nil {
 		return b, fmt.Errorf("output file: %w", err)
@@ -46,7 +51,7 @@ func (p *Provider) uploadOne(ctx context.Context, j *job, f engine.File, encrypt
 	case info.Size() > p.MaxOutput:
 		return b, refuse(events.CodeTooLarge, "an output file of %d bytes, at most %d", info.Size(), p.MaxOutput)
 	}
-	src := blob.Source{Data: file, Size: info.Size(), Mime: f.Mime, Expires: j.req.Keep().Time()}
+	src := blob.Source{Data: file, Size: info.Size(), Mime: f.Mime, Purse: purse, Expires: j.req.Keep().Time()}
 	if encrypted {
 		closed, err := os.CreateTemp(j.dir, "closed-")
 		if err != nil {

@@ -447,3 +447,18 @@ func TestRanges(t *testing.T) {
 		t.Errorf("known already: %s", resp.Status)
 	}
 }
+
+// TestSomeKeysUploadForFree has a price for all but one key.
+func TestSomeKeysUploadForFree(t *testing.T) {
+	k := events.GenerateKeys()
+	_, at := serve(t, func(c *Config) {
+		c.Price, c.Wallet, c.Free = func(int64) events.Msat { return events.Sat }, mint{}, func(key events.PubKey) bool { return key == k.PublicKey() }
+	})
+	for signer, want := range map[*events.Keys]int{k: http.StatusCreated, events.GenerateKeys(): http.StatusPaymentRequired} {
+		sum := sumOfText(string(signer.PublicKey()))
+		resp := try{"PUT", "/upload", string(signer.PublicKey()), map[string]string{"Authorization": auth(t, signer, "upload", "", sum)}}.do(t, at)
+		if resp.StatusCode != want {
+			t.Errorf("%s, want %d", resp.Status, want)
+		}
+	}
+}

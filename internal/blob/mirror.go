@@ -17,7 +17,7 @@ func (s *Server) mirror(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s.Price != nil {
+	if s.costs(who.key) {
 		return refuse(http.StatusForbidden, "files are paid for here, and a mirrored one has no size before it came: upload it")
 	}
 	body := s.patient(w, r)

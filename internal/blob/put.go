@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"infernet/events"
@@ -25,6 +26,7 @@ type Source struct {
 	Mime    string    // in clear
 	Key     string    // of Encrypt, if Data is encrypted
 	Expires time.Time // until when it is wanted; as long as the server keeps files if zero
+	Purse   *Purse    // pays a server that asks for it; the client's if unset
 }
 
 // Put uploads a file to the first of the servers that takes it. What was cut goes on where it stood.
@@ -67,7 +69,7 @@ func (c *Client) put(ctx context.Context, server string, src Source, sum string)
 	for try := 0; ; {
 		offset, invoice, err := c.standing(ctx, server, src, sum)
 		if err == nil && invoice != "" && proof == "" {
-			if proof, err = c.pay(ctx, invoice, src.Size); err != nil {
+			if proof, err = c.pay(ctx, src, invoice); err != nil {
 				return err
 			}
 		}
@@ -165,11 +167,15 @@ func (c *Client) send(ctx context.Context, server string, src Source, sum string
 	return nil
 }
 
-func (c *Client) pay(ctx context.Context, invoice string, size int64) (proof string, err error) {
-	if c.Pay == nil {
+func (c *Client) pay(ctx context.Context, src Source, invoice string) (proof string, err error) {
+	pay := c.Pay
+	if src.Purse != nil {
+		pay = src.Purse.Pay
+	}
+	if pay == nil {
 		return "", errors.New("the server wants to be paid, and there is no wallet")
 	}
-	r, err := c.Pay(ctx, invoice, size)
+	r, err := pay(ctx, strings.Trim(invoice, `"`), src.Size)
 	if err != nil {
 		return "", fmt.Errorf("pay for the upload: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"infernet/events"
+	"infernet/internal/durable"
 	"infernet/internal/guard"
 	"infernet/wallet"
 )
@@ -37,9 +39,10 @@ type Config struct {
 	Stall   time.Duration // how long a line may be silent; 30 s if unset
 	MinRate int64         // bytes a second that an upload must make on average; 16 KiB if unset
 
-	// Price, if set, is what an upload of so many bytes costs (BUD-07); Wallet is paid.
+	// Price, if set, is what an upload of so many bytes costs (BUD-07); Wallet is paid. Free says whose cost nothing.
 	Price  func(size int64) events.Msat
 	Wallet wallet.Receiver
+	Free   func(key events.PubKey) bool
 
 	Moderators []events.PubKey // whose reports remove a file for good (BUD-09)
 	Fetch      *guard.Guard    // how mirrored files are fetched; a guard of its own if unset
@@ -184,7 +187,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var no *refusal
-	if !errors.As(err, &no) {
+	switch {
+	case errors.As(err, &no):
+	case durable.IsFull(err):
+		s.Log.Error("cannot write", "err", err)
+		no = refuse(http.StatusInsufficientStorage, "the server cannot write any more")
+	default:
 		s.Log.Error("cannot serve a file", "path", r.URL.Path, "err", err)
 		no = refuse(http.StatusInternalServerError, "the server failed")
 	}
@@ -193,6 +201,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("X-Reason", strings.Map(printable, no.reason))
 	http.Error(w, no.reason, no.status)
+	if r.ContentLength != 0 {
+		linger(w, r)
+	}
+}
+
+// How long, and for how many bytes, a body that is refused is still read.
+const (
+	lingerFor  = time.Second
+	lingerMost = 8 << 20
+)
+
+// linger sends the answer and reads on a little: a client that still sends would meet a reset line instead of the answer.
+func linger(w http.ResponseWriter, r *http.Request) {
+	line := http.NewResponseController(w)
+	if line.Flush() == nil && line.SetReadDeadline(time.Now().Add(lingerFor)) == nil {
+		io.CopyN(io.Discard, r.Body, lingerMost)
+	}
 }
 
 func printable(c rune) rune {

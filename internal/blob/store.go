@@ -144,10 +144,21 @@ func (st *store) add(path string, f *file, key events.PubKey, paid string) error
 		_, err = tx.Exec("update invoices set used = 1 where hash = ?", paid)
 		return err
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		st.total += grown
+	case path != "":
+		st.forget(f.sum)
 	}
 	return err
+}
+
+// forget removes a file that came and could not be written down: nobody would find it, and it takes room.
+func (st *store) forget(sum string) {
+	var known bool
+	if err := st.db.QueryRow("select exists (select 1 from files where sum = ?)", sum).Scan(&known); err == nil && !known {
+		os.Remove(st.path(sum))
+	}
 }
 
 // drop forgets that a key wants a file; there is false if it never did.

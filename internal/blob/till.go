@@ -25,7 +25,7 @@ const (
 // back in X-Lightning and the wallet says that it was paid. The hash is used up once the file is there, so an upload that
 // was cut is not paid twice.
 func (s *Server) charge(r *http.Request, key events.PubKey, sum string, size int64) (paid string, err error) {
-	if s.Price == nil {
+	if !s.costs(key) {
 		return "", nil
 	}
 	price := s.Price(size).CeilSat()
@@ -42,6 +42,11 @@ func (s *Server) charge(r *http.Request, key events.PubKey, sum string, size int
 	no := refuse(http.StatusPaymentRequired, "%d bytes cost %s", size, price.Human())
 	no.header = http.Header{"X-Lightning": {bolt11}}
 	return "", no
+}
+
+// costs says whether a key's uploads cost something.
+func (s *Server) costs(key events.PubKey) bool {
+	return s.Price != nil && (s.Free == nil || !s.Free(key))
 }
 
 // invoice makes an invoice, or gives the one that waits to be paid for the same file.

@@ -43,7 +43,8 @@ type app struct {
 	broken   error // what is wrong with the settings, for a command that works all the same
 	json     bool
 	log      *slog.Logger
-	talk     atomic.Pointer[waiting] // what a job's conversation goes through, once there is one
+	node     atomic.Pointer[events.PubKey] // the node that runs in this process, once its key is known
+	talk     atomic.Pointer[waiting]       // what a job's conversation goes through, once there is one
 }
 
 // Main runs one command and returns its exit code.
@@ -147,7 +148,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.fileCommand(), a.noticesCommand(), a.storeCommand(),
 		a.marketCommand(), a.walletCommand(),
-		a.keyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
+		a.keyCommand(), a.appkeyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
 	)
 	a.complete(root, &flags)
 	strict(root)

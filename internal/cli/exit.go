@@ -10,6 +10,7 @@ import (
 	"infernet/consumer"
 	"infernet/engine"
 	"infernet/events"
+	"infernet/internal/blob"
 	"infernet/internal/bunker"
 	"infernet/internal/guard"
 	"infernet/wallet"
@@ -87,6 +88,7 @@ func meaning(err error, args []string) (code int, hint string) {
 		invoice   *consumer.BadInvoiceError
 		result    *consumer.BadResultError
 		param     *events.ParamError
+		dear      *blob.DearError
 	)
 	switch {
 	case errors.As(err, &wrong):
@@ -125,6 +127,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitFailed, "infernet market models"
 	case errors.Is(err, consumer.ErrUnknownNode):
 		return exitNoOffers, "infernet market nodes"
+	case errors.As(err, &dear):
+		return exitUnpaid, again(args, "--max-cost", fmt.Sprint(int64((dear.Most-dear.Left+dear.Asked).CeilSat()/events.Sat)))
 	case errors.Is(err, wallet.ErrInsufficient):
 		return exitUnpaid, "infernet wallet balance"
 	case errors.Is(err, wallet.ErrRejected), errors.Is(err, wallet.ErrExpired):
@@ -146,7 +150,7 @@ func meaning(err error, args []string) (code int, hint string) {
 	case errors.As(err, &folder):
 		return exitError, again(args, "--data-dir", folder.home)
 	case errors.As(err, &held):
-		if held.at != "" && len(args) > 0 && args[0] == "up" {
+		if held.part == "relay" && held.at != "" && len(args) > 0 && args[0] == "up" {
 			return exitError, fmt.Sprintf("infernet run --relay %s %s", held.at, quoted(tryPrompt))
 		}
 		return exitError, again(args, "--data-dir", held.dir+"-2")

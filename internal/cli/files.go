@@ -1,15 +1,8 @@
 package cli
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,94 +48,29 @@ func (a *app) servers() ([]string, error) {
 	return servers, nil
 }
 
-// fileClient moves files as this machine's user.
-func (a *app) fileClient() (*blob.Client, []string, error) {
-	servers, err := a.servers()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := a.settings.makeDataDir(); err != nil {
-		return nil, nil, err
-	}
-	signer, err := keys(a.settings.path("files.key"))
-	if err != nil {
-		return nil, nil, err
-	}
-	return blob.NewClient(blob.ClientConfig{Signer: signer, Trusted: servers, Log: a.log}), servers, nil
-}
-
 func (a *app) filePutCommand() *cobra.Command {
-	var clear bool
-	var keep time.Duration
-	var mime string
+	var how putting
 	cmd := &cobra.Command{
-		Use:         "put FILE",
-		Short:       "Put a file on a file server, encrypted; print its address",
-		Long:        "Encrypts a file, uploads it to the first server that takes it and prints its address, which holds the key. An upload that\nis cut goes on where it stood.",
+		Use:   "put FILE",
+		Short: "Put a file on a file server, encrypted; print its address",
+		Long: "Encrypts a file, uploads it to the first server that takes it and prints its address, which holds the key. An upload that\nis cut goes on where it stood. " +
+			"A server that wants to be paid is paid from the wallet, up to --max-cost.",
 		Example:     "infernet file put report.pdf",
-		Annotations: says("address, sha256, size, server"),
+		Annotations: says("address, sha256, size, server, paid_msat"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, servers, err := a.fileClient()
-			if err != nil {
-				return err
+			if how.maxCost < 0 || how.maxCost > int64(events.MaxMsat/events.Sat) {
+				return usage("--max-cost %d: no number of satoshi", how.maxCost)
 			}
-			defer client.Close()
-			b, err := putFile(cmd.Context(), client, servers, args[0], mime, clear, keep)
-			if err != nil {
-				return err
-			}
-			if err := a.book().add(b, filepath.Base(args[0])); err != nil {
-				return err
-			}
-			if a.json {
-				a.object(a.Out, map[string]any{"address": b.URI(), "sha256": b.Sum, "size": b.Size, "server": b.Servers[0]})
-				return nil
-			}
-			fmt.Fprintln(a.Out, b.URI())
-			return nil
+			return a.moving(func(m mover) error { return a.putFile(cmd.Context(), m, args[0], how) })
 		},
 	}
 	fileFlags(cmd)
-	cmd.Flags().BoolVar(&clear, "clear", false, "do not encrypt: everybody who knows the hash can read it")
-	cmd.Flags().DurationVar(&keep, "keep", 0, "how long it is wanted; as long as the server keeps files if unset")
-	cmd.Flags().StringVar(&mime, "type", "", "its MIME type; guessed from the name if unset")
+	cmd.Flags().BoolVar(&how.clear, "clear", false, "do not encrypt: everybody who knows the hash can read it")
+	cmd.Flags().DurationVar(&how.keep, "keep", 0, "how long it is wanted; as long as the server keeps files if unset")
+	cmd.Flags().StringVar(&how.mime, "type", "", "its MIME type; guessed from the name if unset")
+	cmd.Flags().Int64Var(&how.maxCost, "max-cost", 0, "most satoshi to pay a server that asks for it")
 	return cmd
-}
-
-// putFile uploads a file of this machine.
-func putFile(ctx context.Context, client *blob.Client, servers []string, path, mime string, clear bool, keep time.Duration) (b events.Blob, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return b, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return b, err
-	}
-	if !info.Mode().IsRegular() {
-		return b, usage("%s is no file", path)
-	}
-	src := blob.Source{Data: file, Size: info.Size(), Mime: or(mime, blob.TypeByName(path))}
-	if keep > 0 {
-		src.Expires = time.Now().Add(keep)
-	}
-	if !clear {
-		closed, err := os.CreateTemp("", "infernet-")
-		if err != nil {
-			return b, err
-		}
-		defer func() { err = errors.Join(err, closed.Close(), os.Remove(closed.Name())) }()
-		if src.Key, err = blob.Encrypt(closed, file); err != nil {
-			return b, err
-		}
-		if info, err = closed.Stat(); err != nil {
-			return b, err
-		}
-		src.Data, src.Size = closed, info.Size()
-	}
-	return client.Put(ctx, servers, src)
 }
 
 func (a *app) fileGetCommand() *cobra.Command {
@@ -155,57 +83,12 @@ func (a *app) fileGetCommand() *cobra.Command {
 		Annotations: says("sha256, bytes, file"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := a.findFile(args[0])
-			if err != nil {
-				return err
-			}
-			client, servers, err := a.fileClient()
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			return a.getFile(cmd.Context(), client, servers, b, out)
+			return a.movingOne(args[0], func(m mover, b events.Blob) error { return a.getFile(cmd.Context(), m, b, out) })
 		},
 	}
 	fileFlags(cmd)
 	cmd.Flags().StringVarP(&out, "out", "o", "", "file to write; stdout if unset")
 	return cmd
-}
-
-// getFile writes a file once all of it is here and right: what is damaged is never seen.
-func (a *app) getFile(ctx context.Context, client *blob.Client, servers []string, b events.Blob, out string) error {
-	if out == "" && a.json {
-		return withHint(usage("--json needs --out: the file itself goes to stdout"), "%s", again(a.args, "--out", "FILE"))
-	}
-	temp, err := os.CreateTemp(filepath.Dir(or(out, filepath.Join(os.TempDir(), "x"))), ".infernet-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	defer temp.Close()
-	if err := client.Get(ctx, b, temp, servers...); err != nil {
-		return err
-	}
-	if out == "" {
-		if _, err := temp.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		_, err := io.Copy(a.Out, temp)
-		return err
-	}
-	info, err := temp.Stat()
-	if err := errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp.Name(), out); err != nil {
-		return err
-	}
-	if a.json {
-		a.object(a.Out, map[string]any{"sha256": b.Sum, "bytes": info.Size(), "file": out})
-		return nil
-	}
-	fmt.Fprintln(a.Out, out)
-	return nil
 }
 
 // findFile reads what names a file.
@@ -243,44 +126,7 @@ func (a *app) fileListCommand() *cobra.Command {
 		Annotations: says("sha256, name, size, type, uploaded, expires, server"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, servers, err := a.fileClient()
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			names, err := a.book().names()
-			if err != nil {
-				return err
-			}
-			type row struct {
-				*blob.Descriptor
-				server string
-			}
-			var rows []row
-			for _, server := range servers {
-				some, err := client.List(cmd.Context(), server)
-				if err != nil {
-					return err
-				}
-				for _, d := range some {
-					rows = append(rows, row{d, server})
-				}
-			}
-			if a.json {
-				for _, r := range rows {
-					a.object(a.Out, map[string]any{"sha256": r.SHA256, "name": names[r.SHA256], "size": r.Size, "type": r.Type, "uploaded": r.Uploaded, "expires": r.Expires, "server": r.server})
-				}
-				return nil
-			}
-			return a.columns("SHA256\tNAME\tBYTES\tUNTIL\tSERVER", func(w io.Writer) {
-				for _, r := range rows {
-					until := "-"
-					if r.Expires > 0 {
-						until = time.Unix(r.Expires, 0).UTC().Format("2006-01-02 15:04")
-					}
-					fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", r.SHA256, or(names[r.SHA256], "-"), r.Size, until, r.server)
-				}
-			})
+			return a.moving(func(m mover) error { return a.listFiles(cmd.Context(), m) })
 		},
 	}
 	fileFlags(cmd)
@@ -296,33 +142,7 @@ func (a *app) fileRmCommand() *cobra.Command {
 		Annotations: says("sha256, server"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := a.findFile(args[0])
-			if err != nil {
-				return err
-			}
-			client, servers, err := a.fileClient()
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			var failed error
-			removed := 0
-			for _, server := range servers {
-				if err := client.Delete(cmd.Context(), server, b.Sum); err != nil {
-					failed = err
-					continue
-				}
-				removed++
-				if a.json {
-					a.object(a.Out, map[string]any{"sha256": b.Sum, "server": server})
-				} else {
-					fmt.Fprintf(a.Out, "%s removed from %s\n", b.Sum, server)
-				}
-			}
-			if removed == 0 {
-				return failed
-			}
-			return nil
+			return a.movingOne(args[0], func(m mover, b events.Blob) error { return a.removeFile(cmd.Context(), m, b) })
 		},
 	}
 	fileFlags(cmd)

@@ -50,6 +50,7 @@ func (a *app) journals(signer events.Signer) store.Files {
 type records struct {
 	*app
 	signer events.Signer
+	opened chan struct{} // closed once there was a history
 	owner  atomic.Pointer[store.Owner]
 	wait   sync.WaitGroup
 }
@@ -89,6 +90,7 @@ func (r *records) keep(ctx context.Context, outbox *notify.Outbox) error {
 		return err
 	}
 	r.owner.Store(o)
+	close(r.opened)
 	err = o.Run(ctx)
 	r.owner.Store(nil)
 	return errors.Join(err, o.Close())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -13,6 +14,7 @@ import (
 
 	"infernet/engine"
 	"infernet/events"
+	"infernet/internal/httpd"
 	"infernet/internal/ledger"
 	"infernet/provider"
 	"infernet/wallet"
@@ -46,10 +48,12 @@ func (a *app) provideCommand() *cobra.Command {
 		Use:   "provide",
 		Short: "Sell what this machine can compute",
 		Long: "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.\n\n" +
+			"With the setting provide.listen the node has a door for its owner: /healthz, /metrics, /openapi.json, and its history for\n" +
+			"who shows an app key ('infernet appkey') or signs with the node's key or notify.owner's (NIP-98).\n\n" +
 			"A node that is paid needs a wallet: --wallet file:/path of a file, readable only by you, that holds its nostr+walletconnect://\n" +
 			"address (or the setting provide.wallet). With --free the node asks for nothing and needs none.\n\n" + engineHelp,
 		Example:     "infernet provide --engine echo: --free",
-		Annotations: says("node, engine, wallet; once jobs are taken"),
+		Annotations: says("node, engine, wallet, door (where it answers its owner, if provide.listen is set); once jobs are taken"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ := cmd.Flags().GetBool("free")
@@ -58,21 +62,55 @@ func (a *app) provideCommand() *cobra.Command {
 				return err
 			}
 			defer unlock()
-			return a.provide(cmd.Context(), free, func(n *node) error {
-				a.tell("node   ", "%s on %s", n.key, strings.Join(a.settings.list("relays"), ", "))
-				a.tellEngine(n.engine)
-				a.tell("machine", "%s", n.machine)
-				a.tell("wallet ", "%s", n.wallet)
-				if a.json {
-					a.object(a.Out, map[string]string{"node": n.key, "engine": n.engine, "wallet": n.wallet})
-				}
-				return tellReady(*ready, n.key)
-			})
+			return a.provideAlone(cmd.Context(), free, *ready)
 		},
 	}
 	provideFlags(cmd)
 	ready = readyFlag(cmd, "the node's key")
 	return cmd
+}
+
+// provideAlone runs a node, with a door of its own where the settings want one.
+func (a *app) provideAlone(ctx context.Context, free bool, readyFile string) error {
+	var door *httpd.Server
+	if a.settings.text("provide.listen") != "" {
+		var err error
+		if door, err = a.openDoor("provide", nodeAbout); err != nil {
+			return err
+		}
+		defer door.Close() // in vain once it runs
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer stop(nil)
+	err := a.provide(ctx, free, door, func(n *node) error {
+		said := map[string]string{"node": n.key, "engine": n.engine, "wallet": n.wallet}
+		a.tell("node   ", "%s on %s", n.key, strings.Join(a.settings.list("relays"), ", "))
+		a.tellEngine(n.engine)
+		a.tell("machine", "%s", n.machine)
+		a.tell("wallet ", "%s", n.wallet)
+		if door != nil {
+			serving.Go(func() {
+				if err := door.Run(ctx); err != nil {
+					stop(err)
+				}
+			})
+			said["door"] = door.URL()
+			a.tell("door   ", "%s", door.URL())
+			if err := a.settings.held("node", door.URL()); err != nil {
+				return err
+			}
+		}
+		if a.json {
+			a.object(a.Out, said)
+		}
+		return tellReady(readyFile, n.key)
+	})
+	if why := context.Cause(ctx); why != nil && !errors.Is(why, context.Canceled) {
+		return why
+	}
+	return err
 }
 
 // node is a running provider, in words.
@@ -91,8 +129,8 @@ func (a *app) tellEngine(named string) {
 	a.tell("engine ", "%s", named)
 }
 
-// provide runs a node until ctx ends. ready is called once it is known on a relay.
-func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) error {
+// provide runs a node until ctx ends. door, which may be nil, shows its history. ready is called once it is known on a relay.
+func (a *app) provide(ctx context.Context, free bool, door *httpd.Server, ready func(*node) error) error {
 	if err := a.settings.makeDataDir(); err != nil {
 		return err
 	}
@@ -101,6 +139,8 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 		return err
 	}
 	defer unlocked()
+	me := signer.PublicKey()
+	a.node.Store(&me)
 	var waits *waiting
 	if !a.json {
 		waits = startWaiting(a.Err, "the engine")
@@ -146,8 +186,13 @@ func (a *app) provide(ctx context.Context, free bool, ready func(*node) error) e
 	} else {
 		config.Price, config.Prices = events.Price{}, nil
 	}
-	rooms := &records{app: a, signer: signer}
+	rooms := &records{app: a, signer: signer, opened: make(chan struct{})}
 	config.Step = rooms.step
+	if door != nil {
+		if err := a.mountNode(door, p, rooms); err != nil {
+			return err
+		}
+	}
 	n, err := provider.New(ctx, config)
 	if err != nil {
 		return err

@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"infernet/internal/blob"
-	"infernet/internal/httpd"
 	"infernet/relay"
 )
 
@@ -42,7 +40,7 @@ func (a *app) relayCommand() *cobra.Command {
 				return err
 			}
 			defer unlock()
-			r, close, err := a.openRelay(cmd.Context())
+			r, close, err := a.openRelay(cmd.Context(), "")
 			if err != nil {
 				return err
 			}
@@ -64,24 +62,24 @@ func (a *app) relayCommand() *cobra.Command {
 	return cmd
 }
 
-// openRelay opens the relay, the files beside it, and the listener that both are mounted into. close closes the files, once
-// the relay has ended.
-func (a *app) openRelay(ctx context.Context) (r *relay.Relay, close func() error, err error) {
+// openRelay opens the relay, the files beside it, and the listener that both are mounted into. made is the wallet that uploads
+// are paid into if the settings name none. close closes the files, once the relay has ended.
+func (a *app) openRelay(ctx context.Context, made string) (r *relay.Relay, close func() error, err error) {
 	s := a.settings
 	config := relay.Config{
 		Dir: s.path("relay"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"), PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
 		MaxConns: int(s.number("relay.connections")), MaxConnsPerAddress: int(s.number("relay.connections_each")),
 	}
-	if config.Door, err = a.openDoor(); err != nil {
+	if config.Door, err = a.openDoor("relay", relay.About); err != nil {
 		return nil, nil, err
 	}
 	close = func() error { return nil }
 	if s.yes("relay.files") {
-		files, err := a.openFiles(ctx)
+		files, till, err := a.openFiles(ctx, made)
 		if err != nil {
 			return nil, nil, errors.Join(err, config.Door.Close())
 		}
-		config.Files, close = files, files.Close
+		config.Files, close = files, func() error { return errors.Join(files.Close(), till.close()) }
 	}
 	if r, err = relay.Open(ctx, config); err != nil {
 		return nil, nil, errors.Join(err, config.Door.Close(), close())
@@ -89,37 +87,12 @@ func (a *app) openRelay(ctx context.Context) (r *relay.Relay, close func() error
 	return r, close, nil
 }
 
-// openDoor opens the listener that the relay is mounted into.
-func (a *app) openDoor() (*httpd.Server, error) {
-	s := a.settings
-	if _, err := net.ResolveTCPAddr("tcp", s.text("relay.listen")); err != nil {
-		return nil, withHint(usage("relay.listen: %w", err), "%s", again(a.args, "--listen", settingOf("relay.listen").standard))
-	}
-	c := httpd.Config{
-		Listen: s.text("relay.listen"), URL: s.text("relay.url"), Hosts: s.list("relay.hosts"), Origins: s.list("relay.origins"),
-		Title: s.text("relay.name"), Version: version, About: relay.About, Metrics: s.text("relay.metrics"),
-		MaxPeer:  4 * int(s.number("relay.connections_each")), // WebSockets, and what asks beside them
-		CertFile: s.text("relay.tls_cert"), KeyFile: s.text("relay.tls_key"), Log: a.log,
-	}
-	if names := s.list("relay.acme"); len(names) > 0 {
-		c.ACME = &httpd.ACME{
-			Names: names, Email: s.text("relay.acme_email"), CA: s.text("relay.acme_ca"), CAFile: s.text("relay.acme_root"), Dir: s.path("certificates"),
-		}
-	}
-	door, err := httpd.Open(c)
-	var listen *net.OpError
-	if err != nil && !errors.As(err, &listen) {
-		return nil, &usageError{err}
-	}
-	return door, err
-}
-
 // openFiles opens the files that are kept beside the relay.
-func (a *app) openFiles(ctx context.Context) (*blob.Server, error) {
+func (a *app) openFiles(ctx context.Context, made string) (*blob.Server, *till, error) {
 	s := a.settings
 	total, quota, keep := s.number("relay.files_total"), s.number("relay.files_quota"), s.duration("relay.files_keep")
 	if total < 1 || quota < 1 || keep < time.Minute {
-		return nil, withHint(usage("relay.files_total, relay.files_quota and relay.files_keep: at least 1 MiB and a minute"), "infernet config")
+		return nil, nil, withHint(usage("relay.files_total, relay.files_quota and relay.files_keep: at least 1 MiB and a minute"), "infernet config")
 	}
 	config := blob.Config{Dir: s.path("files"), Total: total << 20, Quota: quota << 20, MaxBlob: min(total, quota) << 20, Keep: keep, Log: a.log}
 	switch names := s.list("relay.acme"); {
@@ -128,5 +101,10 @@ func (a *app) openFiles(ctx context.Context) (*blob.Server, error) {
 	case len(names) > 0:
 		config.URL = "https://" + names[0]
 	}
-	return blob.Open(ctx, config)
+	till, err := a.charge(&config, made)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := blob.Open(ctx, config)
+	return files, till, err
 }

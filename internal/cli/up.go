@@ -20,7 +20,8 @@ func (a *app) upCommand() *cobra.Command {
 		Use:   "up",
 		Short: "Run a whole market on this machine: relay, provider and play money",
 		Long: "Runs a relay, a play-money wallet service and a provider in one process, and makes wallets with play money for the\n" +
-			"provider and for you, so that 'infernet run' in another terminal just works. Play money is worth nothing.\n\n" + engineHelp,
+			"provider and for you, so that 'infernet run' in another terminal just works. Play money is worth nothing.\n\n" +
+			"The relay's address answers the node's history, too, to who shows an app key ('infernet appkey') or signs with its key.\n\n" + engineHelp,
 		Example:     "infernet up",
 		Annotations: says("relay, node, engine; once jobs are taken"),
 		Args:        cobra.NoArgs,
@@ -45,7 +46,7 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 		return err
 	}
 	defer unlock()
-	r, closeFiles, err := a.openRelay(ctx)
+	r, closeFiles, err := a.openRelay(ctx, a.settings.path("node.wallet"))
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 	parts.Go(func() { stop(bank.Run(bankCtx)) })
 	defer parts.Wait()
 	defer stopBank()
-	err = a.provide(ctx, free, func(n *node) error { // all works: a market that does not is not announced
+	err = a.provide(ctx, free, r.Door, func(n *node) error { // all works: a market that does not is not announced
 		a.tell("relay  ", "%s", r.URL())
 		a.tell("bank   ", "play money, worth nothing; every new account is given 100,000 sat")
 		a.tell("node   ", "%s", n.key)

@@ -118,6 +118,8 @@ func (s *Server) Document() ([]byte, error) {
 	if kept := s.document.Load(); kept != nil {
 		return *kept, nil
 	}
+	s.registering.Lock() // what is mounted while it runs
+	defer s.registering.Unlock()
 	body, err := json.Marshal(s.api.OpenAPI())
 	if err == nil {
 		s.document.Store(&body)

@@ -28,14 +28,14 @@ func newNames(hosts []string, public *url.URL, t *certificates) names {
 }
 
 // check holds a Host header against the names. An address needs no name, so none was pointed here.
-func (n names) check(host string) *Refusal {
+func (n names) check(host, settings string) *Refusal {
 	name, ok := hostname(host)
 	if ok {
 		if _, err := netip.ParseAddr(name); err == nil || n[name] {
 			return nil
 		}
 	}
-	return refusal(http.StatusMisdirectedRequest, "%.100q is no name of this server; its operator can add it to the setting relay.hosts", host)
+	return refusal(http.StatusMisdirectedRequest, "%.100q is no name of this server; its operator can add it to the setting %s.hosts", host, settings)
 }
 
 // hostname takes the name out of a Host header: a name or an address, in brackets if it is one of IPv6, perhaps with a port.

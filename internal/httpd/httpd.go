@@ -34,7 +34,8 @@ type Config struct {
 	Version string   // of the OpenAPI document
 	About   string   // what the front page says while no page is mounted
 	Keys    *Keys    // app keys; none if unset
-	Used    string   // file of the signatures that were used and could be shown again after a restart; none if unset: then a request signed ahead of time could
+	Used    string   // file of signatures that were used, for the next process; without it one made ahead of time is good again after a restart
+	Named   string   // what the operator's settings of this server begin with, for refusals; relay if unset
 	Metrics string   // who may read /metrics: local (this machine, without a proxy), all or off; local if unset
 
 	CertFile string // TLS with an own certificate: PEM files, read again when they change
@@ -124,6 +125,7 @@ func withDefaults(c Config) Config {
 	set(&c.Title, "infernet")
 	set(&c.Version, "unknown")
 	set(&c.Metrics, "local")
+	set(&c.Named, "relay")
 	set(&c.HeaderIn, 10*time.Second)
 	set(&c.BodyIn, 10*time.Second)
 	set(&c.BodyRate, 16<<10)

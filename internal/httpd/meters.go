@@ -51,6 +51,11 @@ func newMeters() *meters {
 // Registry is where what is mounted registers its own metrics, named infernet_….
 func (s *Server) Registry() prometheus.Registerer { return s.meters.registry }
 
+// Gauge adds a metric that is asked for each time: infernet_ and its name.
+func (s *Server) Gauge(name, help string, value func() float64) {
+	s.meters.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "infernet", Name: name, Help: help}, value))
+}
+
 // count counts a request once it is done. Labels come from what is mounted, never from what a stranger wrote.
 func (a *answer) count(m *meters, mounted *mount, r *http.Request, began time.Time) {
 	method := r.Method
@@ -77,7 +82,7 @@ func (s *Server) metricsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Metrics == "off" || s.Metrics == "local" && !isLocal(r) {
 			s.refuse(w, r, nil, refusal(http.StatusForbidden,
-				"metrics are for this machine only; its operator can set relay.metrics to all"))
+				"metrics are for this machine only; its operator can set %s.metrics to all", s.Named))
 			return
 		}
 		show.ServeHTTP(w, r)

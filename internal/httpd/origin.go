@@ -102,7 +102,7 @@ func (s *Server) checkOrigin(w http.ResponseWriter, r *http.Request, m *mount) *
 		return nil
 	}
 	w.Header().Add("Vary", "Origin")
-	return refusal(http.StatusForbidden, "pages of %.100q may not call this server; its operator can add it to the setting relay.origins", origins[0])
+	return refusal(http.StatusForbidden, "pages of %.100q may not call this server; its operator can add it to the setting %s.origins", origins[0], s.Named)
 }
 
 // sameOrigin says whether the page that calls was served here.

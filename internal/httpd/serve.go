@@ -75,7 +75,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // admit says whether a request is meant for this server, and may come from where it comes from.
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, m *mount) *Refusal {
 	if m == nil || !m.AnyHost {
-		if no := s.names.check(r.Host); no != nil {
+		if no := s.names.check(r.Host, s.Named); no != nil {
 			return no
 		}
 	}

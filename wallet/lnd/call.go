@@ -108,7 +108,7 @@ func (w *Wallet) open(ctx context.Context, method, path string, params any) (io.
 			Error *refusal `json:"error"` // of a stream
 		}
 		if json.Unmarshal(said, &nested) != nil || nested.Error == nil {
-			return nil, fmt.Errorf("%w: %s answers %s and not as lnd does; hint: the port is the one of restlisten", wallet.ErrUnavailable, w.Describe(), resp.Status)
+			return nil, fmt.Errorf("%w: %s answers %s and not as lnd does: the port wanted is the one of restlisten", wallet.ErrUnavailable, w.Describe(), resp.Status)
 		}
 		r = nested.Error
 	}
@@ -141,7 +141,7 @@ func (w *Wallet) meaning(r *refusal) error {
 // reason makes the certificate's errors say what to do.
 func reason(err error) error {
 	if strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:") {
-		return fmt.Errorf("%w; hint: is cert= the tls.cert of this node?", err)
+		return fmt.Errorf("%w: is cert= the tls.cert of this node?", err)
 	}
 	return err
 }

@@ -112,7 +112,7 @@ func (p *payment) outcome(invoice *bolt11.Invoice) (wallet.Preimage, error) {
 func (p *payment) reason() string {
 	switch p.Why {
 	case "FAILURE_REASON_NO_ROUTE":
-		return "no way leads to the payee for this amount and fee; hint: a channel to a well connected node, or a larger --max-fee"
+		return "no way leads to the payee for this amount and fee; a channel to a well connected node makes one, or a larger --max-fee"
 	case "FAILURE_REASON_TIMEOUT":
 		return fmt.Sprintf("no way to the payee was found in %s; try again later", trying)
 	case "FAILURE_REASON_INCORRECT_PAYMENT_DETAILS":

@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"infernet/events"
+	"infernet/internal/blob"
+	"infernet/wallet"
+)
+
+// mover moves files between this machine and file servers.
+type mover struct {
+	*blob.Client
+	servers []string
+}
+
+// moving moves files as this machine's user.
+func (a *app) moving(do func(m mover) error) error {
+	servers, err := a.servers()
+	if err != nil {
+		return err
+	}
+	if err := a.settings.makeDataDir(); err != nil {
+		return err
+	}
+	signer, err := keys(a.settings.path("files.key"))
+	if err != nil {
+		return err
+	}
+	m := mover{blob.NewClient(blob.ClientConfig{Signer: signer, Trusted: servers, Log: a.log}), servers}
+	defer m.Close()
+	return do(m)
+}
+
+// movingOne is moving for the file that a command's argument names.
+func (a *app) movingOne(name string, do func(m mover, b events.Blob) error) error {
+	b, err := a.findFile(name)
+	if err != nil {
+		return err
+	}
+	return a.moving(func(m mover) error { return do(m, b) })
+}
+
+// putting is how a file is put.
+type putting struct {
+	clear   bool
+	keep    time.Duration
+	mime    string
+	maxCost int64 // sat
+}
+
+// purse pays file servers from the wallet, which is opened if one asks. close closes it.
+func (a *app) purse(most events.Msat) (p *blob.Purse, close func()) {
+	var opened []wallet.Wallet
+	p = &blob.Purse{Most: most, Wallet: func(ctx context.Context) (wallet.Payer, error) {
+		w, err := a.needWallet(ctx)
+		if err != nil {
+			return nil, err
+		}
+		opened = append(opened, w)
+		payer, ok := w.(wallet.Payer)
+		if !ok {
+			return nil, usage("wallet: %s cannot pay", w.Describe())
+		}
+		return payer, nil
+	}}
+	return p, func() {
+		for _, w := range opened {
+			w.Close()
+		}
+	}
+}
+
+func (a *app) putFile(ctx context.Context, m mover, path string, how putting) error {
+	purse, close := a.purse(events.Msat(how.maxCost) * events.Sat)
+	defer close()
+	b, err := upload(ctx, m, path, how, purse)
+	if err != nil {
+		return err
+	}
+	if err := a.book().add(b, filepath.Base(path)); err != nil {
+		return err
+	}
+	if a.json {
+		a.object(a.Out, map[string]any{"address": b.URI(), "sha256": b.Sum, "size": b.Size, "server": b.Servers[0], "paid_msat": purse.Spent()})
+		return nil
+	}
+	fmt.Fprintln(a.Out, b.URI())
+	if purse.Spent() > 0 {
+		fmt.Fprintf(a.Err, "paid %s to %s\n", purse.Spent().Human(), b.Servers[0])
+	}
+	return nil
+}
+
+// upload uploads a file of this machine.
+func upload(ctx context.Context, m mover, path string, how putting, purse *blob.Purse) (b events.Blob, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return b, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return b, err
+	}
+	if !info.Mode().IsRegular() {
+		return b, usage("%s is no file", path)
+	}
+	src := blob.Source{Data: file, Size: info.Size(), Mime: or(how.mime, blob.TypeByName(path)), Purse: purse}
+	if how.keep > 0 {
+		src.Expires = time.Now().Add(how.keep)
+	}
+	if !how.clear {
+		closed, err := os.CreateTemp("", "infernet-")
+		if err != nil {
+			return b, err
+		}
+		defer func() { err = errors.Join(err, closed.Close(), os.Remove(closed.Name())) }()
+		if src.Key, err = blob.Encrypt(closed, file); err != nil {
+			return b, err
+		}
+		if info, err = closed.Stat(); err != nil {
+			return b, err
+		}
+		src.Data, src.Size = closed, info.Size()
+	}
+	return m.Put(ctx, m.servers, src)
+}
+
+// getFile writes a file once all of it is here and right: what is damaged is never seen.
+func (a *app) getFile(ctx context.Context, m mover, b events.Blob, out string) error {
+	if out == "" && a.json {
+		return withHint(usage("--json needs --out: the file itself goes to stdout"), "%s", again(a.args, "--out", "FILE"))
+	}
+	temp, err := os.CreateTemp(filepath.Dir(or(out, filepath.Join(os.TempDir(), "x"))), ".infernet-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	defer temp.Close()
+	if err := m.Get(ctx, b, temp, m.servers...); err != nil {
+		return err
+	}
+	if out == "" {
+		if _, err := temp.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		_, err := io.Copy(a.Out, temp)
+		return err
+	}
+	info, err := temp.Stat()
+	if err := errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp.Name(), out); err != nil {
+		return err
+	}
+	if a.json {
+		a.object(a.Out, map[string]any{"sha256": b.Sum, "bytes": info.Size(), "file": out})
+		return nil
+	}
+	fmt.Fprintln(a.Out, out)
+	return nil
+}
+
+func (a *app) listFiles(ctx context.Context, m mover) error {
+	names, err := a.book().names()
+	if err != nil {
+		return err
+	}
+	type row struct {
+		*blob.Descriptor
+		server string
+	}
+	var rows []row
+	for _, server := range m.servers {
+		some, err := m.List(ctx, server)
+		if err != nil {
+			return err
+		}
+		for _, d := range some {
+			rows = append(rows, row{d, server})
+		}
+	}
+	if a.json {
+		for _, r := range rows {
+			a.object(a.Out, map[string]any{"sha256": r.SHA256, "name": names[r.SHA256], "size": r.Size, "type": r.Type, "uploaded": r.Uploaded, "expires": r.Expires, "server": r.server})
+		}
+		return nil
+	}
+	return a.columns("SHA256\tNAME\tBYTES\tUNTIL\tSERVER", func(w io.Writer) {
+		for _, r := range rows {
+			until := "-"
+			if r.Expires > 0 {
+				until = minute(time.Unix(r.Expires, 0))
+			}
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", r.SHA256, or(names[r.SHA256], "-"), r.Size, until, r.server)
+		}
+	})
+}
+
+// removeFile removes a file from every server that keeps it; an error if none did.
+func (a *app) removeFile(ctx context.Context, m mover, b events.Blob) error {
+	var failed error
+	removed := 0
+	for _, server := range m.servers {
+		if err := m.Delete(ctx, server, b.Sum); err != nil {
+			failed = err
+			continue
+		}
+		removed++
+		if a.json {
+			a.object(a.Out, map[string]any{"sha256": b.Sum, "server": server})
+		} else {
+			fmt.Fprintf(a.Out, "%s removed from %s\n", b.Sum, server)
+		}
+	}
+	if removed == 0 {
+		return failed
+	}
+	return nil
+}

@@ -462,3 +462,47 @@ func TestSomeKeysUploadForFree(t *testing.T) {
 		}
 	}
 }
+
+// TestOneAddressCannotTakeAllUploads holds uploads from one address, each with a key of its own, as many as it may have.
+func TestOneAddressCannotTakeAllUploads(t *testing.T) {
+	s, _ := serve(t, func(c *Config) { c.PerPeer = 2 })
+	upload := func(from, text string, body io.Reader) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("PUT", "/upload", body)
+		r.ContentLength, r.RemoteAddr = int64(len(text)), from
+		r.Header.Set("Authorization", auth(t, events.GenerateKeys(), "upload", "", sumOfText(text)))
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w
+	}
+	hold := func(from string) (end func()) {
+		slow, feed := io.Pipe()
+		var wait sync.WaitGroup
+		wait.Go(func() { upload(from, "never whole", slow) })
+		if _, err := feed.Write(nil); err != nil { // it reads
+			t.Fatal(err)
+		}
+		return func() { feed.CloseWithError(errors.New("cut")); wait.Wait() }
+	}
+	for _, c := range []struct {
+		held  []string
+		asked string
+		want  int
+	}{
+		{[]string{"203.0.113.7:1", "203.0.113.7:2"}, "203.0.113.7:3", http.StatusTooManyRequests},
+		{[]string{"203.0.113.7:1", "203.0.113.7:2"}, "203.0.113.8:3", http.StatusCreated},
+		{[]string{"[2001:db8:1:2::1]:1", "[2001:db8:1:2::2]:1"}, "[2001:db8:1:2::3]:1", http.StatusTooManyRequests},
+		{[]string{"[2001:db8:1:2::1]:1", "[2001:db8:1:2::2]:1"}, "[2001:db8:1:3::3]:1", http.StatusCreated},
+		{[]string{"127.0.0.1:1", "127.0.0.1:2", "[::1]:2"}, "127.0.0.1:3", http.StatusCreated},
+	} {
+		var ends []func()
+		for _, from := range c.held {
+			ends = append(ends, hold(from))
+		}
+		if got := upload(c.asked, c.asked, strings.NewReader(c.asked)); got.Code != c.want {
+			t.Errorf("%s beside %v: %d %s, want %d", c.asked, c.held, got.Code, got.Body, c.want)
+		}
+		for _, end := range ends {
+			end()
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (s *Server) mirror(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.parts.begin(who.key, "", most) // unnamed: what was cut is fetched anew
+	p, err := s.parts.begin(who.key, "", most, peerOf(r)) // unnamed: what was cut is fetched anew
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,7 @@ type part struct {
 	hash    hash.Hash
 	file    *os.File
 	busy    bool
+	peer    netip.Prefix // whose request it belongs to
 	touched time.Time
 }
 
@@ -48,7 +50,7 @@ func newParts(c Config, st *store) *parts {
 }
 
 // begin opens an upload, or goes on with a cut one: have is where it stands. Errors are *refusal, and what the disk says.
-func (ps *parts) begin(key events.PubKey, sum string, size int64) (*part, error) {
+func (ps *parts) begin(key events.PubKey, sum string, size int64, peer netip.Prefix) (*part, error) {
 	switch {
 	case size < 0:
 		return nil, refuse(http.StatusLengthRequired, "say how many bytes there are (Content-Length)")
@@ -67,10 +69,13 @@ func (ps *parts) begin(key events.PubKey, sum string, size int64) (*part, error)
 	if sum == "" {
 		name = "unnamed-" + rand.Text() + "-" + string(key)
 	}
-	busy, mine := 0, 0
+	busy, mine, near := 0, 0, 0
 	for _, p := range ps.all {
 		if p.busy {
 			busy++
+		}
+		if p.busy && peer.IsValid() && p.peer == peer {
+			near++
 		}
 		if p.key != key || p.name == name {
 			continue
@@ -85,6 +90,9 @@ func (ps *parts) begin(key events.PubKey, sum string, size int64) (*part, error)
 	if busy >= ps.Uploads {
 		return nil, refuse(http.StatusServiceUnavailable, "%d uploads are under way already", busy)
 	}
+	if near >= ps.PerPeer {
+		return nil, refuse(http.StatusTooManyRequests, "%d uploads of your address are under way already", near)
+	}
 	if mine >= ps.PerKey {
 		return nil, refuse(http.StatusTooManyRequests, "%d uploads of your key are under way already", mine)
 	}
@@ -93,14 +101,14 @@ func (ps *parts) begin(key events.PubKey, sum string, size int64) (*part, error)
 		return nil, refuse(http.StatusConflict, "this file is being uploaded already")
 	}
 	if p != nil && p.size == size {
-		p.busy = true
+		p.busy, p.peer = true, peer
 		return p, nil
 	}
 	if p != nil {
 		ps.dropLocked(p)
 	}
 	ps.makeRoom()
-	p = &part{name: name, path: filepath.Join(ps.dir, name), key: key, sum: sum, size: size, busy: true}
+	p = &part{name: name, path: filepath.Join(ps.dir, name), key: key, sum: sum, size: size, busy: true, peer: peer}
 	ps.all[name] = p
 	ps.mu.Unlock() // it is this request's now; reading what is there may take a while
 	have, err := p.open()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,6 +35,7 @@ type Config struct {
 	Keep    time.Duration // how long a file is kept if nobody says less; 30 days if unset
 	Uploads int           // uploads at once; 128 if unset
 	PerKey  int           // and of one key; 8 if unset
+	PerPeer int           // and from one address (IPv6: of one /64) that is not this machine's; 32 if unset
 	Parts   int           // uploads that were cut and may go on; 256 if unset, the oldest makes room
 	Idle    time.Duration // how long one may wait for that; 15 minutes if unset
 	Stall   time.Duration // how long a line may be silent; 30 s if unset
@@ -76,6 +78,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	set(&c.Keep, 30*24*time.Hour)
 	set(&c.Uploads, 128)
 	set(&c.PerKey, 8)
+	set(&c.PerPeer, 32)
 	set(&c.Parts, 256)
 	set(&c.Idle, 15*time.Minute)
 	set(&c.Stall, 30*time.Second)
@@ -254,6 +257,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 		return s.remove(w, r, sum)
 	}
 	return refuse(http.StatusMethodNotAllowed, "%s is not answered here", r.Method)
+}
+
+// peerOf is whom a request comes from: an address, of IPv6 the /64 that everybody has. This machine's own are nobody in
+// particular: a proxy's are everybody's.
+func peerOf(r *http.Request) netip.Prefix {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	ip := at.Addr().Unmap().WithZone("")
+	if err != nil || ip.IsLoopback() {
+		return netip.Prefix{}
+	}
+	bits := ip.BitLen()
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits) // bits fit
+	return p
 }
 
 // base is the server's address as the client knows it, without a slash at its end.

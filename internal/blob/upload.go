@@ -96,7 +96,7 @@ func (s *Server) mayUpload(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Upload-Offset", strconv.FormatInt(have.size, 10))
 	} else {
 		w.Header().Set("Upload-Offset", strconv.FormatInt(s.parts.offset(who.key, sum), 10))
-		p, err := s.parts.begin(who.key, sum, size)
+		p, err := s.parts.begin(who.key, sum, size, peerOf(r))
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (a *arrival) take(w http.ResponseWriter, r *http.Request, from int64) error
 	if have != nil {
 		return a.own(w, r, have)
 	}
-	p, err := s.parts.begin(a.who.key, a.sum, a.size)
+	p, err := s.parts.begin(a.who.key, a.sum, a.size, peerOf(r))
 	if err != nil {
 		return err
 	}

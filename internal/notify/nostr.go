@@ -43,11 +43,7 @@ func (w *Nostr) Name() string { return "nostr" }
 
 // Send sends a notice. The message inside is the same in every try, so that its reader shows it once.
 func (w *Nostr) Send(ctx context.Context, n Notice) error {
-	rumor := &nostr.Event{
-		PubKey: string(w.Signer.PublicKey()), Kind: kindMessage, CreatedAt: nostr.Timestamp(n.At), Content: n.message(),
-		Tags: nostr.Tags{{"p", string(w.Owner)}, {"subject", n.Title}},
-	}
-	wrap, err := wrapFor(ctx, w.Signer, w.Owner, rumor)
+	wrap, err := wrapFor(ctx, w.Signer, w.Owner, n.rumor(w.Signer.PublicKey(), w.Owner))
 	if err != nil {
 		return err
 	}
@@ -85,6 +81,14 @@ func (w *Nostr) relays(ctx context.Context) (relays []string) {
 		}
 	}
 	return relays
+}
+
+// rumor is a notice as the message inside.
+func (n *Notice) rumor(author, reader events.PubKey) *nostr.Event {
+	return &nostr.Event{
+		PubKey: string(author), Kind: kindMessage, CreatedAt: nostr.Timestamp(n.At), Content: n.message(),
+		Tags: nostr.Tags{{"p", string(reader)}, {"subject", n.Title}},
+	}
 }
 
 // message is a notice as a person reads it.

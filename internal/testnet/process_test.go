@@ -18,6 +18,7 @@ import (
 	"infernet/events"
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
+	"infernet/internal/testnet/lightning"
 	"infernet/provider"
 	"infernet/relay"
 	"infernet/wallet"
@@ -55,7 +56,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(lightning.Run(m))
 }
 
 // at kills the process with no chance to tidy up.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -123,24 +124,27 @@ func (v *Invoice) fields(w words) (seen map[byte]bool, err error) {
 func (v *Invoice) field(kind byte, data words) (used bool, err error) {
 	switch kind {
 	case fieldPaymentHash:
-		return fixed(data, hashWords, v.PaymentHash[:]), nil
+		return fixed(data, hashWords, v.PaymentHash[:])
 	case fieldSecret:
 		v.PaymentSecret = new([32]byte)
-		if !fixed(data, hashWords, v.PaymentSecret[:]) {
+		if used, err = fixed(data, hashWords, v.PaymentSecret[:]); !used {
 			v.PaymentSecret = nil
 		}
-		return v.PaymentSecret != nil, nil
+		return used, err
 	case fieldHash:
 		v.DescriptionHash = new([32]byte)
-		if !fixed(data, hashWords, v.DescriptionHash[:]) {
+		if used, err = fixed(data, hashWords, v.DescriptionHash[:]); !used {
 			v.DescriptionHash = nil
 		}
-		return v.DescriptionHash != nil, nil
+		return used, err
 	case fieldPayee:
-		v.NamesPayee = fixed(data, keyWords, v.Payee[:])
-		return v.NamesPayee, nil
+		v.NamesPayee, err = fixed(data, keyWords, v.Payee[:])
+		return v.NamesPayee, err
 	case fieldDescription:
-		text := data.bytes()
+		text, err := data.whole()
+		if err != nil {
+			return false, err
+		}
 		if !utf8.Valid(text) {
 			return false, errors.New("the description is no UTF-8")
 		}
@@ -159,23 +163,31 @@ func (v *Invoice) field(kind byte, data words) (used bool, err error) {
 	case fieldFeatures:
 		v.Features = featureBytes(data)
 	case fieldMetadata:
-		v.Metadata = data.bytes()
+		v.Metadata, err = data.whole()
+		return err == nil, err
 	case fieldFallback:
-		if len(data) > 0 {
-			v.Fallbacks = append(v.Fallbacks, Fallback{data[0], data[1:].bytes()})
+		f, err := fallback(data)
+		if err != nil {
+			return false, err
 		}
+		v.Fallbacks = append(v.Fallbacks, f)
 	case fieldRoute:
-		v.Routes = append(v.Routes, hops(data.bytes()))
+		route, err := hops(data)
+		if err != nil {
+			return false, err
+		}
+		v.Routes = append(v.Routes, route)
 	}
 	return true, nil
 }
 
-func fixed(data words, size int, to []byte) bool {
+func fixed(data words, size int, to []byte) (used bool, err error) {
 	if len(data) != size {
-		return false
+		return false, nil
 	}
-	copy(to, data.bytes())
-	return true
+	body, err := data.whole()
+	copy(to, body)
+	return err == nil, err
 }
 
 // featureBytes packs a number of groups, right-aligned, into bytes.
@@ -211,14 +223,48 @@ func (v *Invoice) checkFeatures() error {
 	return nil
 }
 
-func hops(data []byte) (route []Hop) {
-	for ; len(data) >= 51; data = data[51:] {
+// fallbackSizes are how many bytes an address of each version has: segwit 0 and 1, a key's hash, a script's.
+var fallbackSizes = map[byte][]int{0: {20, 32}, 1: {32}, 17: {20}, 18: {20}}
+
+// fallback reads an address on the chain. One of an unknown version is kept as it is.
+func fallback(data words) (f Fallback, err error) {
+	if len(data) < 2 {
+		return f, errors.New("an empty fallback address")
+	}
+	f = Fallback{data[0], data[1:].bytes()}
+	if sizes, known := fallbackSizes[f.Version]; known {
+		if f.Program, err = data[1:].whole(); err != nil {
+			return f, fmt.Errorf("fallback address: %w", err)
+		}
+		if !slices.Contains(sizes, len(f.Program)) {
+			return f, fmt.Errorf("a fallback address of version %d with %d bytes", f.Version, len(f.Program))
+		}
+	}
+	return f, nil
+}
+
+// hopSize is how many bytes one step of a route has.
+const hopSize = 51
+
+// hops reads a route: whole steps, over nodes that there can be.
+func hops(field words) (route []Hop, err error) {
+	data, err := field.whole()
+	if err != nil {
+		return nil, err
+	}
+	if len(data) == 0 || len(data)%hopSize != 0 {
+		return nil, fmt.Errorf("a route of %d bytes, %d for each step are wanted", len(data), hopSize)
+	}
+	for ; len(data) > 0; data = data[hopSize:] {
+		if _, err := btcec.ParsePubKey(data[:33]); err != nil {
+			return nil, fmt.Errorf("a route over no node: %w", err)
+		}
 		route = append(route, Hop{
 			Node: [33]byte(data[:33]), Channel: binary.BigEndian.Uint64(data[33:]), BaseMsat: binary.BigEndian.Uint32(data[41:]),
 			PerMillion: binary.BigEndian.Uint32(data[45:]), ExpiryDelta: binary.BigEndian.Uint16(data[49:]),
 		})
 	}
-	return route
+	return route, nil
 }
 
 // signed is what the signature covers.

@@ -30,6 +30,16 @@ func (w words) bytes() []byte {
 	return out
 }
 
+// whole is bytes, where what is left over is less than a group, and zeros: what else stands there was not written by who
+// pads with zeros, and others refuse it.
+func (w words) whole() ([]byte, error) {
+	rest := len(w) * 5 % 8
+	if rest >= 5 || rest > 0 && w[len(w)-1]&(1<<rest-1) != 0 {
+		return nil, errors.New("a field is not padded with zeros")
+	}
+	return w.bytes(), nil
+}
+
 // padded packs all groups into bytes, the last one filled with zeros: what the signature covers.
 func (w words) padded() []byte {
 	out := w.bytes()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 func cut(permission string) (entity, action string, ok bool) { return strings.Cut(permission, ":") }
@@ -48,13 +49,7 @@ func (n *Network) connect(ctx context.Context) error {
 }
 
 func (n *Network) open(ctx context.Context, hub, to *Node) error {
-	if err := wait(ctx, "the hub at "+to.Name, func() error {
-		err := hub.Call(ctx, http.MethodPost, "/v1/peers", map[string]any{"addr": map[string]string{"pubkey": to.Key, "host": to.peer}, "perm": true}, &struct{}{})
-		if err != nil && strings.Contains(err.Error(), "already connected") {
-			return nil
-		}
-		return err
-	}); err != nil {
+	if err := wait(ctx, "the hub at "+to.Name, func() error { return meet(ctx, hub, to) }); err != nil {
 		return err
 	}
 	return wait(ctx, "a channel with "+to.Name, func() error { // a node that has just met the hub may not be ready for it
@@ -103,8 +98,41 @@ func (n *Network) ready(ctx context.Context, node *Node) error {
 	})
 }
 
-// Ready waits until a node that was started again has its channels open.
-func (n *Node) Ready(ctx context.Context) error { return n.net.ready(ctx, n) }
+// Ready waits until a node that was started again has its channels open. Both sides look for each other: lnd's own attempts
+// come seldomer after each loss.
+func (n *Node) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	go func() {
+		hub := n.net.nodes[Hub]
+		for wait := time.NewTicker(500 * time.Millisecond); ; {
+			select {
+			case <-ctx.Done():
+				wait.Stop()
+				return
+			case <-wait.C:
+				for _, name := range n.net.Nodes {
+					if other := n.net.nodes[name]; n.Name == Hub || n == other {
+						meet(ctx, hub, other)
+						meet(ctx, other, hub)
+					}
+				}
+			}
+		}
+	}()
+	return n.net.ready(ctx, n)
+}
+
+// meet has one node connect to another, if it is not connected.
+func meet(ctx context.Context, from, to *Node) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err := from.Call(ctx, http.MethodPost, "/v1/peers", map[string]any{"addr": map[string]string{"pubkey": to.Key, "host": to.peer}, "perm": true}, &struct{}{})
+	if err != nil && strings.Contains(err.Error(), "already connected") {
+		return nil
+	}
+	return err
+}
 
 // Quiet waits until nothing is on its way in any channel: balances are what they will stay.
 func (n *Network) Quiet(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Node is an lnd of the network.
@@ -31,6 +32,8 @@ type Node struct {
 
 // Start starts the node again after Kill, and returns when it answers and is at the chain's end.
 func (n *Node) Start(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
 		return err
 	}

@@ -344,6 +344,41 @@ func TestPartsCountAgainstTheQuota(t *testing.T) {
 	}
 }
 
+// TestPartsOfAnEarlierProcessCount leaves cut uploads behind, as a killed process does: they count against the key's quota
+// and the server's room until somebody goes on with them, or they are given up.
+func TestPartsOfAnEarlierProcessCount(t *testing.T) {
+	dir, now, k := t.TempDir(), time.Now(), events.GenerateKeys()
+	whole := strings.Repeat("x", 1000)
+	if err := os.MkdirAll(filepath.Join(dir, "parts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "parts", sumOfText(whole)+"-"+string(k.PublicKey())), []byte(whole[:900]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, at := serve(t, func(c *Config) { c.Dir, c.Quota, c.Total, c.Now = dir, 1400, 1600, func() time.Time { return now } })
+	put := func(k *events.Keys, text string) int {
+		return try{"PUT", "/upload", text, map[string]string{"Authorization": auth(t, k, "upload", "", sumOfText(text))}}.do(t, at).StatusCode
+	}
+	if got := put(k, strings.Repeat("y", 600)); got != http.StatusTooManyRequests {
+		t.Errorf("beside its part, the key has room for 600 of 500: %d", got)
+	}
+	if got := put(events.GenerateKeys(), strings.Repeat("y", 800)); got != http.StatusInsufficientStorage {
+		t.Errorf("beside it, the server has room for 800 of 700: %d", got)
+	}
+	resp := try{"PATCH", "/" + sumOfText(whole), whole[900:], map[string]string{
+		"Authorization": auth(t, k, "upload", "", sumOfText(whole)), "Upload-Offset": "900", "Upload-Length": "1000"}}.do(t, at)
+	if resp.StatusCode != http.StatusCreated || s.parts.bytes() != 0 || len(s.parts.left) != 0 {
+		t.Errorf("gone on with: %s, %d bytes of parts", resp.Status, s.parts.bytes())
+	}
+	s.parts.left["given up"], s.parts.arrived = 5, 5
+	if err := os.WriteFile(filepath.Join(dir, "parts", "given up"), []byte("12345"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.parts.sweep(now.Add(time.Hour)); s.parts.bytes() != 0 {
+		t.Errorf("given up: %d bytes of parts", s.parts.bytes())
+	}
+}
+
 // TestAFullDisk fills a small disk with two uploads at once that fit alone: who is too late is told so, nothing half stays,
 // and there is room again.
 func TestAFullDisk(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,7 +28,8 @@ type parts struct {
 
 	mu      sync.Mutex
 	all     map[string]*part // by name
-	arrived int64            // bytes of all parts
+	left    map[string]int64 // bytes of parts that an earlier process left and nobody has gone on with, by name
+	arrived int64            // bytes of all parts, and of those that were left
 }
 
 // part is one upload. While it is busy it belongs to its request.
@@ -46,7 +48,18 @@ type part struct {
 }
 
 func newParts(c Config, st *store) *parts {
-	return &parts{Config: c, store: st, dir: filepath.Join(c.Dir, "parts"), all: map[string]*part{}}
+	ps := &parts{Config: c, store: st, dir: filepath.Join(c.Dir, "parts"), all: map[string]*part{}, left: map[string]int64{}}
+	found, err := os.ReadDir(ps.dir)
+	if err != nil {
+		c.Log.Error("cannot look for old uploads", "err", err)
+	}
+	for _, e := range found {
+		if info, err := e.Info(); err == nil {
+			ps.left[e.Name()] = info.Size()
+			ps.arrived += info.Size()
+		}
+	}
+	return ps
 }
 
 // begin opens an upload, or goes on with a cut one: have is where it stands. Errors are *refusal, and what the disk says.
@@ -84,6 +97,11 @@ func (ps *parts) begin(key events.PubKey, sum string, size int64, peer netip.Pre
 			mine++
 		}
 	}
+	for other, n := range ps.left {
+		if other != name && strings.HasSuffix(other, "-"+string(key)) {
+			used += n
+		}
+	}
 	if used+size > ps.Quota {
 		return nil, refuse(http.StatusTooManyRequests, "your key keeps or uploads %d bytes here, at most %d", used, ps.Quota)
 	}
@@ -118,7 +136,14 @@ func (ps *parts) begin(key events.PubKey, sum string, size int64, peer netip.Pre
 		return nil, err
 	}
 	p.have, ps.arrived = have, ps.arrived+have
+	ps.forget(name) // it is counted as this part's
 	return p, nil
+}
+
+// forget takes a part that an earlier process left out of the count.
+func (ps *parts) forget(name string) {
+	ps.arrived -= ps.left[name]
+	delete(ps.left, name)
 }
 
 // open opens the part's file. What an earlier process left in it is read once, for the hash.
@@ -250,6 +275,7 @@ func (ps *parts) sweep(now time.Time) {
 		info, err := e.Info()
 		if err == nil && ps.all[e.Name()] == nil && now.Sub(info.ModTime()) > ps.Idle {
 			os.Remove(filepath.Join(ps.dir, e.Name()))
+			ps.forget(e.Name())
 		}
 	}
 }

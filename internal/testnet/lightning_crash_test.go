@@ -1,8 +1,11 @@
 package testnet
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -181,8 +184,8 @@ func (n *Net) holdsTrueOnce(t *testing.T, alice wallet.Wallet, got *consumer.Del
 }
 
 // TestLightningNodesAreKilled kills one of the lnds (the payer's, the payee's, or the one between) at a step of a paid job,
-// and starts it again: the job is delivered once, and paid if, and only if, the key is known. A payment that was locked at
-// the kill survives it. 2 kills, with INFERNET_LONG=1 24.
+// and starts it again: the job is delivered once, and paid if, and only if, the key is known; or no way led to the payee at
+// that moment, and nothing is paid. A payment that was locked at the kill survives it. 2 kills, with INFERNET_LONG=1 24.
 func TestLightningNodesAreKilled(t *testing.T) {
 	n, alice, _ := onLightning(t)
 	type kill struct{ Pay, Node, Step string }
@@ -201,7 +204,8 @@ func TestLightningNodesAreKilled(t *testing.T) {
 	carol := n.lnd("carol", lightning.Both)
 	before, had := quiet(t, alice), quiet(t, carol)
 	var all books
-	for i, k := range draw(t, kills, long(2, 24)) {
+	drawn, failed := draw(t, kills, long(2, 24)), 0
+	for i, k := range drawn {
 		t.Run(fmt.Sprint(k), func(t *testing.T) {
 			var once sync.Once
 			at := func(party string) func(events.ID, string) {
@@ -226,6 +230,15 @@ func TestLightningNodesAreKilled(t *testing.T) {
 			n.Provider(model, "echo:?delay=5ms&model="+model, paidTo(n, func(c *provider.Config) { c.Step = at("provider") }))
 			buyer := n.Consumer("buyer-"+model, func(c *consumer.Config) { c.Wallet, c.Step = alice.(wallet.Payer), at("consumer") })
 			got, err := buyer.Do(ctx, Text(words, func(o *consumer.Order) { o.Pay, o.Params = []string{k.Pay}, events.Params{param("model", model)} }), nil)
+			// who pays through a node that is down learns that there is no way, and remembers it for an hour
+			defer lightning.Test(t).Node("alice").Call(ctx, http.MethodPost, "/v2/router/mc/reset", struct{}{}, &struct{}{})
+			if errors.Is(err, wallet.ErrRejected) {
+				failed++
+				if open, err := buyer.Unfinished(); err != nil || len(open) > 0 {
+					t.Errorf("it failed, and is left open: %v, %v", open, err)
+				}
+				return // that nothing was paid for it, the sums show
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -239,6 +252,11 @@ func TestLightningNodesAreKilled(t *testing.T) {
 	}
 	if left, came := before-quiet(t, alice), quiet(t, carol)-had; left != all.paid+all.fees || came != all.paid {
 		t.Errorf("%s left and %s came, for jobs of %s and fees of %s", left.Human(), came.Human(), all.paid.Human(), all.fees.Human())
+		for _, name := range lightning.Test(t).Names() {
+			var list json.RawMessage
+			lightning.Test(t).Node(name).Call(ctx, http.MethodGet, "/v1/channels", nil, &list)
+			t.Logf("%s: %s", name, list)
+		}
 	}
-	t.Logf("%d kills of nodes, %s paid", all.jobs, all.paid.Human())
+	t.Logf("%d kills of nodes, %s paid, %d payments found no way and cost nothing", len(drawn), all.paid.Human(), failed)
 }

@@ -112,8 +112,13 @@ func TestDeletionOfAnEventUnderWay(t *testing.T) {
 	ev := sign(t, node, 1, time.Now(), "x")
 	r.store.begin(ev, nil)
 	r.store.admit(ev)
-	r.delete(ctx, sign(t, node, 5, time.Now(), "", nostr.Tag{"e", ev.ID}))
-	if err := r.commit(withAdmitted(ctx, ev), ev); err == nil || !strings.HasPrefix(err.Error(), "blocked:") {
+	deletion, event := make(chan error, 1), make(chan error, 1)
+	r.commit(ctx, sign(t, node, 5, time.Now(), "", nostr.Tag{"e", ev.ID}), nil, func(err error) { deletion <- err })
+	r.commit(ctx, ev, nil, func(err error) { event <- err })
+	if err := <-deletion; err != nil {
+		t.Error(err)
+	}
+	if err := <-event; err == nil || !strings.HasPrefix(err.Error(), "blocked:") {
 		t.Errorf("got %v", err)
 	}
 	r.store.end(ev, false, "")

@@ -135,23 +135,9 @@ func TestVersionsAtTheSameTimeLeaveOne(t *testing.T) {
 	}
 	all.Wait()
 	slices.SortFunc(versions, newestFirst)
-	stored := r.store.ask(ctx, nostr.Filter{Kinds: []int{30078}, Limit: 100})
-	if len(stored) != 1 || stored[0].ID != versions[0].ID {
+	stored := r.store.query(ctx, nostr.Filters{{Kinds: []int{30078}}}, 100, nil, nil)
+	if len(stored) != 1 || stored[0].id != versions[0].ID {
 		t.Errorf("%d versions are left, want only the newest", len(stored))
-	}
-}
-
-// TestOldVersionThatACrashLeftIsNotServed: a crash between two writes leaves both on the disk.
-func TestOldVersionThatACrashLeftIsNotServed(t *testing.T) {
-	r := start(t, nil)
-	c := dial(t, r)
-	old := sign(t, node, 30078, time.Now().Add(-time.Minute), "old", nostr.Tag{"d", "x"})
-	c.take(sign(t, node, 30078, time.Now(), "new", nostr.Tag{"d", "x"}))
-	if err := r.store.save(withAdmitted(ctx, old), old); err != nil {
-		t.Fatal(err)
-	}
-	if found := c.query(nostr.Filter{Kinds: []int{30078}}); len(found) != 1 || found[0].Content != "new" {
-		t.Errorf("found %v", found)
 	}
 }
 
@@ -260,7 +246,7 @@ func TestDuplicateUnderWayHearsWhatBecomesOfIt(t *testing.T) {
 		if !r.store.begin(ev, hear("first")) || r.store.begin(ev, hear("second")) {
 			t.Fatal("one event is taken twice")
 		}
-		if found := r.store.query(ctx, nostr.Filters{{IDs: []string{ev.ID}}}, 10, nil); len(found) != 0 {
+		if found := r.store.query(ctx, nostr.Filters{{IDs: []string{ev.ID}}}, 10, nil, nil); len(found) != 0 {
 			t.Error("an event is found before it is admitted")
 		}
 		if len(heard) != 0 {
@@ -283,11 +269,11 @@ func TestEventUnderWayIsFound(t *testing.T) {
 	ev := sign(t, node, 1, time.Now(), "x")
 	r.store.begin(ev, nil)
 	r.store.admit(ev)
-	if found := r.store.query(ctx, nostr.Filters{{Kinds: []int{1}}}, 10, nil); len(found) != 1 {
+	if found := r.store.query(ctx, nostr.Filters{{Kinds: []int{1}}}, 10, nil, nil); len(found) != 1 {
 		t.Errorf("found %d", len(found))
 	}
 	r.store.end(ev, false, "error: no disk")
-	if found := r.store.query(ctx, nostr.Filters{{Kinds: []int{1}}}, 10, nil); len(found) != 0 {
+	if found := r.store.query(ctx, nostr.Filters{{Kinds: []int{1}}}, 10, nil, nil); len(found) != 0 {
 		t.Errorf("found %d after it failed", len(found))
 	}
 }
@@ -325,7 +311,7 @@ func TestVersionsOfManyKeysAtTheSameTime(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if stored := r.store.ask(ctx, nostr.Filter{Kinds: []int{30078}, Limit: 100}); len(stored) != 8 {
+	if stored := r.store.query(ctx, nostr.Filters{{Kinds: []int{30078}}}, 100, nil, nil); len(stored) != 8 {
 		t.Errorf("%d events are stored, not one for each key", len(stored))
 	}
 }

@@ -76,9 +76,9 @@ func (j *jobs) facts(ctx context.Context, id events.ID) *facts {
 		f.read(ev)
 	}
 	said := nostr.Filter{Kinds: []int{events.KindFeedback}, Tags: nostr.TagMap{"e": {string(id)}}}
-	all := j.store.query(ctx, nostr.Filters{said}, maxRead, nil)
+	all := j.store.query(ctx, nostr.Filters{said}, maxRead, nil, nil)
 	for _, h := range slices.Backward(all) { // the oldest award first: that is the one which holds
-		if ev := j.store.event(ctx, h); ev != nil {
+		if ev := j.store.event(h); ev != nil {
 			f.read(ev)
 		}
 	}

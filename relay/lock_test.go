@@ -2,6 +2,7 @@ package relay
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +13,10 @@ import (
 // of the same process closes: for a moment, and for good.
 func TestALockThatIsJustLeftIsWaitedFor(t *testing.T) {
 	dir := t.TempDir()
-	held, err := os.Open(dir)
+	if err := os.Mkdir(filepath.Join(dir, "events"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.Open(filepath.Join(dir, "events"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +31,9 @@ func TestALockThatIsJustLeftIsWaitedFor(t *testing.T) {
 	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "Another process is using") {
 		t.Fatalf("in use: %v", err)
 	}
-	time.AfterFunc(lockedFor/10, func() { syscall.Flock(int(held.Fd()), syscall.LOCK_UN) })
+	left := make(chan struct{})
+	time.AfterFunc(lockedFor/10, func() { defer close(left); syscall.Flock(int(held.Fd()), syscall.LOCK_UN) })
+	defer func() { <-left }()
 	r, err := Open(t.Context(), Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)

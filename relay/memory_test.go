@@ -36,7 +36,7 @@ func fill(t *testing.T, r *Relay, n int, apart time.Duration) (all []*nostr.Even
 	content := strings.Repeat("x", 58_000)
 	for i := range n {
 		ev := sign(t, node, 1, time.Now().Add(-time.Minute-time.Duration(i)*apart), fmt.Sprint(i, apart, content), nostr.Tag{"p", string(customer.PublicKey())})
-		if err := r.store.save(withAdmitted(ctx, ev), ev); err != nil {
+		if err := r.store.save(ctx, ev); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, ev)

@@ -2,43 +2,51 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 
 	"github.com/nbd-wtf/go-nostr"
 
 	"infernet/events"
+	"infernet/relay/eventlog"
 )
 
 // refuseDeleted refuses what its author has deleted, unless no deletion may remove it: on another relay it may have come
 // before its deletion.
 func (r *Relay) refuseDeleted(ctx context.Context, ev *nostr.Event) (bool, string) {
-	if r.store.buried(ev) && !r.keeps(ctx, ev) {
+	if buried(r.store.log, ev) && !r.keeps(ctx, ev) {
 		return true, errDeleted.Error()
 	}
 	return false, ""
 }
 
-// delete carries out a deletion (NIP-09). Only the author's own events go, and none that a party to an awarded job
+// deletion is what a deletion (NIP-09) takes away.
+type deletion struct {
+	ids       []string
+	addresses []eventlog.Address
+}
+
+// deletion reads what a deletion may take away. Only the author's own events go, and none that a party to an awarded job
 // relies on; a job's request always stays, so that a cancelled job can be read.
-func (r *Relay) delete(ctx context.Context, ev *nostr.Event) {
-	var ids []string
-	var failed error
+func (r *Relay) deletion(ctx context.Context, ev *nostr.Event) (d deletion) {
 	for _, tag := range ev.Tags {
 		switch {
 		case len(tag) < 2:
 		case tag[0] == "e" && r.mayDelete(ctx, tag[1], ev.PubKey):
-			ids = append(ids, tag[1])
+			d.ids = append(d.ids, tag[1])
 		case tag[0] == "a":
-			failed = errors.Join(failed, r.deleteAddress(ctx, tag[1], ev))
+			if at, ok := deletable(tag[1], ev.PubKey); ok {
+				d.addresses = append(d.addresses, at)
+			}
 		}
 	}
-	if len(ids) > 0 {
-		failed = errors.Join(failed, r.store.bury(ctx, ids, ev.PubKey))
-	}
-	if failed != nil {
-		r.Log.Error("cannot delete", "deletion", ev.ID, "err", failed)
+	return d
+}
+
+func (d deletion) carryOut(t *eventlog.Turn, ev *nostr.Event) {
+	bury(t, d.ids, ev.PubKey)
+	for _, at := range d.addresses {
+		buryAddress(t, at, ev.CreatedAt)
 	}
 }
 
@@ -50,17 +58,18 @@ func (r *Relay) mayDelete(ctx context.Context, id, author string) bool {
 	return ev == nil || ev.PubKey == author && ev.Kind != nostr.KindDeletion && !r.keeps(ctx, ev)
 }
 
-// deleteAddress deletes what has an address. Regular events have none: `a 7000:<key>:` would be every award at once.
-func (r *Relay) deleteAddress(ctx context.Context, target string, ev *nostr.Event) error {
+// deletable reads an address. Regular events have none: `a 7000:<key>:` would be every award at once.
+func deletable(target, author string) (at eventlog.Address, ok bool) {
 	parts := strings.SplitN(target, ":", 3)
-	if len(parts) != 3 || parts[1] != ev.PubKey {
-		return nil
+	if len(parts) != 3 || parts[1] != author {
+		return at, false
 	}
 	kind, err := strconv.Atoi(parts[0])
-	if err != nil || !hasAddress(kind) || kind == events.KindReview {
-		return nil // a review goes by its id, where its job can be looked at
+	key, isKey := rawID(author)
+	if err != nil || !isKey || kind == events.KindReview {
+		return at, false // a review goes by its id, where its job can be looked at
 	}
-	return r.store.buryAddress(ctx, addressFrom(kind, ev.PubKey, parts[2]), ev.CreatedAt)
+	return eventlog.AddressOf(kind, key, parts[2])
 }
 
 // keeps says whether a deletion leaves an event: requests, and what was said about an awarded job.

@@ -11,22 +11,12 @@ import (
 	"infernet/events"
 )
 
-// unlessAdmitted makes a policy a hook that holds once for each event.
-func unlessAdmitted(policy func(context.Context, *nostr.Event) (bool, string)) func(context.Context, *nostr.Event) (bool, string) {
-	return func(ctx context.Context, ev *nostr.Event) (bool, string) {
-		if admittedEvent(ctx) != nil {
-			return false, ""
-		}
-		return policy(ctx, ev)
-	}
-}
-
 const (
 	maxTags  = 2000
-	maxItems = 255 // of one tag: eventstore counts them in a byte
+	maxItems = 255 // of one tag
 )
 
-// refuseShape refuses tags that no reader expects. It comes first: khatru dies of a bare d tag.
+// refuseShape refuses tags that no reader expects. It comes first.
 func (r *Relay) refuseShape(_ context.Context, ev *nostr.Event) (bool, string) {
 	if ev.Kind < 0 || ev.Kind > math.MaxUint16 {
 		return true, fmt.Sprintf("invalid: kind %d", ev.Kind)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/mailru/easyjson"
 	"github.com/nbd-wtf/go-nostr"
 
 	"infernet/events"
+	"infernet/relay/eventlog"
 )
 
 // add runs an event through policies and the store, and hands it to its subscribers in between. It returns at once when
@@ -31,13 +33,9 @@ func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done answe
 		ended(false, why)
 		return true
 	}
-	ctx = withAdmitted(ctx, ev)
 	if nostr.IsEphemeralKind(ev.Kind) {
-		_, err := r.khatru.AddEvent(ctx, shell(ev))
-		if err == nil {
-			r.dispatch(ctx, ev, raw)
-		}
-		ended(err == nil, reasonOf(err))
+		r.dispatch(ctx, ev, raw)
+		ended(true, "")
 		return true
 	}
 	r.store.admit(ev)
@@ -45,16 +43,18 @@ func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done answe
 		r.jobs.note(ctx, ev)
 		r.dispatch(ctx, ev, raw)
 	}
-	r.saving <- struct{}{} // a connection that publishes faster than the disk writes is read more slowly
-	go func() {
-		defer func() { <-r.saving }()
-		err := r.commit(ctx, ev)
+	r.commit(ctx, ev, raw, func(err error) { // a connection that publishes faster than the disk writes is read more slowly
 		if err == nil && hasAddress(ev.Kind) {
-			r.dispatch(ctx, ev, raw)
+			r.after.do(func() { r.dispatch(ctx, ev, raw); ended(true, "") })
+			return
 		}
-		reason := reasonOf(err)
-		ended(err == nil || strings.HasPrefix(reason, "duplicate:"), reason)
-	}()
+		if err == nil {
+			ended(true, "")
+			return
+		}
+		reason := errorOf(err)
+		ended(strings.HasPrefix(reason, "duplicate:"), reason)
+	})
 	return true
 }
 
@@ -64,10 +64,10 @@ func (r *Relay) dispatch(ctx context.Context, ev *nostr.Event, raw []byte) {
 	r.meters.took("delivered", came(ctx))
 }
 
-// refuse asks the policies, once for each event.
+// refuse asks the policies.
 func (r *Relay) refuse(ctx context.Context, ev *nostr.Event) (why string) {
 	ctx = withMessage(ctx)
-	for _, reject := range r.khatru.RejectEvent {
+	for _, reject := range r.policies {
 		if no, why := reject(ctx, ev); no {
 			return nostr.NormalizeOKMessage(why, "blocked")
 		}
@@ -75,29 +75,39 @@ func (r *Relay) refuse(ctx context.Context, ev *nostr.Event) (why string) {
 	return ""
 }
 
-// commit brings an admitted event to the disk, and does what it asks for.
-func (r *Relay) commit(ctx context.Context, ev *nostr.Event) error {
-	if _, err := r.khatru.AddEvent(ctx, shell(ev)); err != nil {
-		return err
+// commit brings an admitted event to the disk together with what it asks for; done hears of it, and must not wait.
+func (r *Relay) commit(ctx context.Context, ev *nostr.Event, raw []byte, done func(error)) {
+	if raw == nil {
+		var err error
+		if raw, err = easyjson.Marshal(ev); err != nil {
+			done(err)
+			return
+		}
 	}
-	if no, why := r.refuseDeleted(ctx, ev); no { // deleted on its way
-		if err := r.store.remove(ctx, ev); err != nil {
+	var gone deletion
+	if ev.Kind == nostr.KindDeletion {
+		gone = r.deletion(ctx, ev)
+	}
+	r.store.log.Put(eventlog.Write{Event: ev, Raw: raw, Check: func(t *eventlog.Turn) error {
+		if buried(t, ev) && !r.keeps(ctx, ev) { // deleted on its way
+			return errDeleted
+		}
+		if err := supersede(t, ev); err != nil {
 			return err
 		}
-		return errors.New(why)
-	}
-	switch ev.Kind {
-	case nostr.KindDeletion:
-		r.delete(ctx, ev)
-	case events.KindAnnouncement:
-		r.store.meet(ev.PubKey)
-	}
-	return nil
+		switch ev.Kind {
+		case nostr.KindDeletion:
+			gone.carryOut(t, ev)
+		case events.KindAnnouncement:
+			r.store.meet(t, ev.PubKey)
+		}
+		return nil
+	}}, func(_ eventlog.Ref, err error) { done(err) })
 }
 
-func reasonOf(err error) string {
-	if err == nil {
-		return ""
+func errorOf(err error) string {
+	if errors.Is(err, eventlog.ErrFull) {
+		return "error: " + err.Error() + "; nothing is taken until there is room, what is stored is served"
 	}
 	return nostr.NormalizeOKMessage(err.Error(), "error")
 }
@@ -111,25 +121,6 @@ func (r *Relay) work() bool {
 	}
 	r.working.Add(1)
 	return true
-}
-
-// shell is what khatru gets to see of an event that goes to the disk: of every event that expires it would keep the id
-// in memory until then. Our hooks take the event itself from the context.
-func shell(ev *nostr.Event) *nostr.Event {
-	return &nostr.Event{ID: ev.ID, PubKey: ev.PubKey, Kind: ev.Kind, CreatedAt: ev.CreatedAt}
-}
-
-type admittedKey struct{}
-
-// withAdmitted marks an event whose policies have run: they run before it is delivered, and the store comes after.
-func withAdmitted(ctx context.Context, ev *nostr.Event) context.Context {
-	return context.WithValue(ctx, admittedKey{}, ev)
-}
-
-// admittedEvent is the event that the policies have passed; nil while they run.
-func admittedEvent(ctx context.Context) *nostr.Event {
-	ev, _ := ctx.Value(admittedKey{}).(*nostr.Event)
-	return ev
 }
 
 type messageKey struct{}

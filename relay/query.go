@@ -3,30 +3,71 @@ package relay
 import (
 	"cmp"
 	"context"
-	"math"
+	"encoding/hex"
 	"slices"
+	"time"
 
+	"github.com/mailru/easyjson"
 	"github.com/nbd-wtf/go-nostr"
-)
 
-// eventstore's indexes hold 8 bytes of a value and compare texts by how they begin, its limit counts what it wrongly
-// found, and times wrap around at 32 bits. So it is asked for one key at a time, page after page, and what it gives is
-// held against the filter here.
+	"infernet/relay/eventlog"
+)
 
 // A query first finds which events make up its answer, then reads them again, one by one, as they are sent: of an answer
 // no more than a little is in memory, however large it is and however slowly its reader reads.
 
+// hit is an event that a query has found.
+type hit struct {
+	id    string
+	at    nostr.Timestamp
+	found eventlog.Found
+	ev    *nostr.Event // one that is under way
+}
+
+// keptBytes is how much of one answer is kept, and not read again.
+const keptBytes = 512 << 10
+
+func (h hit) newer(than hit) int {
+	return cmp.Or(cmp.Compare(than.at, h.at), cmp.Compare(h.id, than.id))
+}
+
+func newestFirst(a, b *nostr.Event) int {
+	return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(a.ID, b.ID))
+}
+
+// raw is the JSON of what was found; nil if it has gone meanwhile.
+func (s *store) raw(h hit) []byte {
+	if h.ev != nil {
+		raw, _ := easyjson.Marshal(h.ev)
+		return raw
+	}
+	if !s.log.Alive(h.found.Ref) {
+		return nil
+	}
+	if h.found.Raw != nil {
+		return h.found.Raw
+	}
+	raw, _ := s.log.Read(h.found.Ref)
+	return raw
+}
+
 // event is what was found; nil if it has gone meanwhile.
-func (s *store) event(ctx context.Context, h hit) *nostr.Event {
+func (s *store) event(h hit) *nostr.Event {
 	if h.ev != nil {
 		return h.ev
 	}
-	return s.find(ctx, h.id)
+	raw := s.raw(h)
+	var ev nostr.Event
+	if raw == nil || easyjson.Unmarshal(raw, &ev) != nil {
+		return nil
+	}
+	return &ev
 }
 
-// query gives what filters find, newest first, of one second the lower id first (NIP-01): on the disk and under way,
-// nothing expired or replaced, at most limit for each filter. show says what may be given; nil for everything.
-func (s *store) query(ctx context.Context, filters nostr.Filters, limit int, show func(*nostr.Event) bool) (all []hit) {
+// query gives what filters find, newest first, of one second the lower id first (NIP-01): in the log and under way,
+// nothing expired, at most limit for each filter. show says what may be given; nil for everything. pause is called now and
+// then, and may let others go first; false ends the query.
+func (s *store) query(ctx context.Context, filters nostr.Filters, limit int, show func(*nostr.Event) bool, pause func() bool) (all []hit) {
 	seen, kept := map[string]bool{}, keptBytes
 	for _, f := range filters {
 		if f.LimitZero {
@@ -35,164 +76,48 @@ func (s *store) query(ctx context.Context, filters nostr.Filters, limit int, sho
 		if f.Limit <= 0 || f.Limit > limit {
 			f.Limit = limit
 		}
-		for _, h := range s.search(ctx, f, show) {
+		for _, h := range s.search(ctx, f, show, pause) {
 			if seen[h.id] {
 				continue
 			}
 			seen[h.id] = true
-			if h.ev != nil {
-				if kept -= sizeOf(h.ev); kept < 0 {
-					h.ev = nil
-				}
+			if kept -= len(h.found.Raw); kept < 0 {
+				h.found.Raw = nil
 			}
 			all = append(all, h)
 		}
 	}
-	slices.SortFunc(all, hit.newer)
+	if len(filters) > 1 {
+		slices.SortFunc(all, hit.newer)
+	}
 	return all
 }
 
 // search gives what one filter finds, at most its limit.
-func (s *store) search(ctx context.Context, f nostr.Filter, show func(*nostr.Event) bool) []hit {
+func (s *store) search(ctx context.Context, f nostr.Filter, show func(*nostr.Event) bool, pause func() bool) (all []hit) {
 	now := nostr.Timestamp(s.now().Unix())
-	n := newest{limit: f.Limit, ids: map[string]bool{}, keep: func(ev *nostr.Event) bool {
-		return f.Matches(ev) && !expired(ev, now) && (show == nil || show(ev)) && s.holds(ev)
-	}}
-	for _, ev := range s.underWay(f) { // before the disk: else an event may move there unseen
-		n.add(ev)
+	for _, ev := range s.underWay(f) { // before the log: else an event may move there unseen
+		if !expired(ev, now) && (show == nil || show(ev)) {
+			all = append(all, hit{id: ev.ID, at: ev.CreatedAt, ev: ev})
+		}
 	}
-	for _, part := range lookups(f) {
-		s.pages(ctx, part, &n)
+	under := len(all)
+	for _, found := range s.log.Query(ctx, eventlog.Search{Filter: f, Bytes: keptBytes, Pause: pause, Keep: func(found *eventlog.Found) bool {
+		if found.Expires <= now {
+			return false
+		}
+		return show == nil || show(found.Event())
+	}}) {
+		id := hex.EncodeToString(found.ID[:])
+		if !slices.ContainsFunc(all[:under], func(h hit) bool { return h.id == id }) {
+			all = append(all, hit{id: id, at: found.At, found: found})
+		}
 	}
-	return n.take()
+	if under > 0 {
+		slices.SortFunc(all, hit.newer)
+	}
+	return all[:min(len(all), f.Limit)]
 }
 
-// Pages are read whole: of a page of unknown events there are few, of the next as many as should fit pageBytes.
-const (
-	firstPage = 16
-	mostPage  = 512
-	pageBytes = 512 << 10
-)
-
-// pages reads what one key finds, newest first, until there are enough or no more. A page begins in the second where the
-// last one ended.
-func (s *store) pages(ctx context.Context, f nostr.Filter, n *newest) {
-	for f.Limit = firstPage; ctx.Err() == nil; {
-		if at, ok := n.floor(); ok && (f.Since == nil || *f.Since < at) {
-			f.Since = &at
-		}
-		found := s.ask(ctx, f)
-		size := 1
-		for _, ev := range found {
-			size += sizeOf(ev)
-			n.add(ev)
-		}
-		if len(found) < f.Limit {
-			return
-		}
-		until := found[len(found)-1].CreatedAt
-		wanted := max(2*f.Limit, n.limit-len(n.hits)+firstPage)
-		wanted = min(wanted, max(firstPage/2, len(found)*pageBytes/size), mostPage)
-		if found[0].CreatedAt == until && wanted <= f.Limit { // there may be more in this second than a page holds
-			s.second(ctx, f, until, n)
-			until--
-		}
-		f.Limit, f.Until = wanted, &until
-	}
-}
-
-// ask runs one look-up on the disk.
-func (s *store) ask(ctx context.Context, f nostr.Filter) (found []*nostr.Event) {
-	events, err := s.db.QueryEvents(ctx, f)
-	if err != nil {
-		return nil
-	}
-	for ev := range events {
-		if ev != nil {
-			found = append(found, ev)
-		}
-	}
-	return found
-}
-
-// maxLookups is how many keys are looked up one by one for a filter, before all events are.
-const maxLookups = 2000
-
-// lookups takes a filter apart into look-ups of one key each, along the dimension that tells most.
-func lookups(f nostr.Filter) (parts []nostr.Filter) {
-	times := nostr.Filter{Since: clamp(f.Since), Until: clamp(f.Until)}
-	part := func(change func(*nostr.Filter)) {
-		one := times
-		change(&one)
-		parts = append(parts, one)
-	}
-	kinds := distinct(f.Kinds, func(k int) bool { return k >= 0 && k <= math.MaxUint16 })
-	authors := distinct(f.Authors, isHex64)
-	tag, values := narrowest(f)
-	for _, wanted := range f.Tags {
-		if wanted != nil && len(wanted) == 0 { // nothing can match
-			return nil
-		}
-	}
-	switch {
-	case f.IDs != nil:
-		for _, id := range distinct(f.IDs, isHex64) {
-			part(func(p *nostr.Filter) { p.IDs = []string{id} })
-		}
-	case f.Kinds != nil && len(kinds) == 0 || f.Authors != nil && len(authors) == 0: // nothing can match
-	case tag == "p" && f.Authors == nil: // without kinds: with them eventstore reads all events of the kind
-		for _, v := range values {
-			part(func(p *nostr.Filter) { p.Tags = nostr.TagMap{tag: {v}} })
-		}
-	case tag != "" && tag != "p":
-		for _, v := range values {
-			part(func(p *nostr.Filter) { p.Tags, p.Kinds = nostr.TagMap{tag: {v}}, kinds })
-		}
-	case f.Authors != nil && f.Kinds != nil && len(authors)*len(kinds) <= maxLookups:
-		for _, a := range authors {
-			for _, k := range kinds {
-				part(func(p *nostr.Filter) { p.Authors, p.Kinds = []string{a}, []int{k} })
-			}
-		}
-	case f.Authors != nil && len(authors) <= maxLookups:
-		for _, a := range authors {
-			part(func(p *nostr.Filter) { p.Authors = []string{a} })
-		}
-	case f.Kinds != nil && len(kinds) <= maxLookups:
-		for _, k := range kinds {
-			part(func(p *nostr.Filter) { p.Kinds = []int{k} })
-		}
-	default:
-		part(func(*nostr.Filter) {})
-	}
-	return parts
-}
-
-// narrowest is the tag whose index eventstore keeps well: e, q or p, with ids or keys only.
-func narrowest(f nostr.Filter) (tag string, values []string) {
-	for _, tag := range []string{"e", "q", "p"} {
-		if v := distinct(f.Tags[tag], isHex64); len(v) > 0 && len(v) == len(distinct(f.Tags[tag], nil)) {
-			return tag, v
-		}
-	}
-	return "", nil
-}
-
-func distinct[T cmp.Ordered](all []T, ok func(T) bool) []T {
-	all = slices.Clone(all)
-	slices.Sort(all)
-	all = slices.Compact(all)
-	if ok == nil {
-		return all
-	}
-	return slices.DeleteFunc(all, func(v T) bool { return !ok(v) })
-}
-
-// clamp keeps a time within what eventstore can hold.
-func clamp(at *nostr.Timestamp) *nostr.Timestamp {
-	if at == nil {
-		return nil
-	}
-	held := min(max(*at, 0), math.MaxUint32-1)
-	return &held
-}
+// slice is how long a query runs before others have their turn.
+const slice = 5 * time.Millisecond

@@ -1,4 +1,4 @@
-// Package relay is the market relay: our own WebSocket session over khatru's hooks, Badger below.
+// Package relay is the market relay: our own WebSocket session over a log of signed events.
 //
 // It promises that one client never slows another: each connection has one reader, limits that hold before anything is
 // parsed or verified, and a bounded queue out; who does not read is dropped. An event reaches its subscribers as soon
@@ -63,7 +63,8 @@ type Relay struct {
 	index    *index
 	jobs     *jobs
 	meters   *meters
-	saving   chan struct{} // events on their way to the disk
+	policies []func(context.Context, *nostr.Event) (bool, string)
+	after    after
 	querying chan struct{} // queries that run
 	seats    seats
 
@@ -79,7 +80,7 @@ type Relay struct {
 func Open(ctx context.Context, c Config) (*Relay, error) {
 	c = withDefaults(c)
 	r := &Relay{
-		Config: c, index: newIndex(), meters: newMeters(), sessions: map[*session]struct{}{}, saving: make(chan struct{}, maxSaving),
+		Config: c, index: newIndex(), meters: newMeters(), sessions: map[*session]struct{}{},
 		querying: make(chan struct{}, maxQueries), seats: seats{from: map[netip.Prefix]int{}},
 	}
 	var err error
@@ -104,9 +105,6 @@ func Open(ctx context.Context, c Config) (*Relay, error) {
 	r.active.Go(func() { r.store.sweepEachMinute(sweep) })
 	return r, nil
 }
-
-// maxSaving is how many events are written at once; Badger puts them into one sync.
-const maxSaving = 256
 
 func withDefaults(c Config) Config {
 	set(&c.MaxConns, 4096)
@@ -137,8 +135,8 @@ func set[T comparable](field *T, standard T) {
 	}
 }
 
-// hooks makes the khatru relay below: it keeps hooks, the pipeline of one event (AddEvent) and NIP-11. It has no
-// QueryEvents: its checks for deletions would scan the store on every publish; ours are tombstones.
+// hooks makes the khatru relay below, which answers with the relay's facts (NIP-11). Events do not pass it: its pipeline
+// waits for the disk with each of them, and its checks for deletions scan the store.
 func (r *Relay) hooks() *khatru.Relay {
 	k := khatru.NewRelay()
 	k.ServiceURL = r.ServiceURL
@@ -151,13 +149,9 @@ func (r *Relay) hooks() *khatru.Relay {
 		MaxMessageLength: maxFrame, MaxSubscriptions: r.MaxSubs, MaxLimit: r.MaxLimit, DefaultLimit: r.MaxLimit, MaxSubidLength: maxSubID,
 		MaxEventTags: maxTags, CreatedAtUpperLimit: int64(events.MaxFuture / time.Second),
 	}
-	for _, policy := range []func(context.Context, *nostr.Event) (bool, string){
+	r.policies = []func(context.Context, *nostr.Event) (bool, string){
 		r.refuseShape, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refusePow, r.refuseJob,
-	} {
-		k.RejectEvent = append(k.RejectEvent, unlessAdmitted(policy))
 	}
-	k.StoreEvent = append(k.StoreEvent, r.store.save)
-	k.ReplaceEvent = append(k.ReplaceEvent, r.store.replace)
 	return k
 }
 

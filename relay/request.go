@@ -2,9 +2,9 @@ package relay
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 
@@ -28,21 +28,21 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 	s.mu.Unlock()
 	s.r.index.add(sub)
 	s.r.meters.subs.Inc()
-	found, ok := s.r.find(ctx, m.Filters, s.maySee)
+	var show func(*nostr.Event) bool
+	if s.r.PrivateJobs {
+		show = s.maySee
+	}
+	found, ok := s.r.find(ctx, m.Filters, show)
 	if !ok {
 		return
 	}
 	for i, h := range found {
-		found[i].ev = nil
+		found[i] = hit{}
 		if !sub.first(h.id) {
 			continue
 		}
-		ev := s.r.store.event(ctx, h)
-		if ev == nil {
-			continue
-		}
-		raw, err := json.Marshal(ev)
-		if err != nil {
+		raw := s.r.store.raw(h)
+		if raw == nil {
 			continue
 		}
 		if !s.out.wait(ctx, sub.frame(raw)) {
@@ -54,18 +54,36 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 	s.out.wait(ctx, frame("EOSE", sub.id))
 }
 
-// maxQueries is how many queries run at once, each of which holds a page in memory. More wait for their turn.
+// maxQueries is how many queries run at once. More wait for their turn.
 var maxQueries = max(8, 2*runtime.GOMAXPROCS(0))
 
-// find runs a query when its turn comes. It says false if the connection ends before.
+// find runs a query when its turn comes. One that takes long lets those go first that have waited meanwhile. It says false
+// if the connection ends before.
 func (r *Relay) find(ctx context.Context, filters nostr.Filters, show func(*nostr.Event) bool) ([]hit, bool) {
 	select {
 	case r.querying <- struct{}{}:
 	case <-ctx.Done():
 		return nil, false
 	}
-	defer func() { <-r.querying }()
-	return r.store.query(ctx, filters, r.MaxLimit, show), true
+	began, ended := time.Now(), false
+	pause := func() bool {
+		if time.Since(began) < slice {
+			return true
+		}
+		<-r.querying
+		select {
+		case r.querying <- struct{}{}:
+		case <-ctx.Done():
+			ended = true
+		}
+		began = time.Now()
+		return !ended
+	}
+	found := r.store.query(ctx, filters, r.MaxLimit, show, pause)
+	if !ended {
+		<-r.querying
+	}
+	return found, !ended
 }
 
 func (s *session) refuseRequest(m *nostr.ReqEnvelope) string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/mailru/easyjson"
 	"github.com/nbd-wtf/go-nostr"
 	"github.com/nbd-wtf/go-nostr/nip42"
 
@@ -188,7 +189,7 @@ func (s *session) event(ctx context.Context, ev *nostr.Event) {
 		s.r.meters.answered(ev, at, ok, reason)
 		s.push(frame("OK", ev.ID, ok, reason))
 	}
-	raw, err := json.Marshal(ev)
+	raw, err := easyjson.Marshal(ev)
 	switch {
 	case err != nil:
 		ok(false, "invalid: the event cannot be written again")

@@ -2,13 +2,13 @@ package relay
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/relay/eventlog"
 )
 
 // expiration is when an event expires (NIP-40), if it does.
@@ -26,20 +26,6 @@ func expired(ev *nostr.Event, now nostr.Timestamp) bool {
 	return ok && at <= now
 }
 
-// expires notes when an event expires, so that sweeping need not look at all of them. A note that is lost leaves the
-// event on the disk; it is not served all the same.
-func (s *store) expires(ev *nostr.Event) {
-	if at, ok := expiration(ev); ok {
-		s.note(expiryKey(at, ev.ID), nil)
-	}
-}
-
-func expiryKey(at nostr.Timestamp, id string) []byte {
-	key := binary.BigEndian.AppendUint64([]byte{keyExpires}, uint64(at))
-	raw, _ := hex.DecodeString(id)
-	return append(key, raw...)
-}
-
 // sweepEachMinute removes what has expired, until ctx ends.
 func (s *store) sweepEachMinute(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
@@ -54,30 +40,17 @@ func (s *store) sweepEachMinute(ctx context.Context) {
 	}
 }
 
+// sweep marks as deleted what has expired; from the disk it goes with its segment.
 func (s *store) sweep(ctx context.Context) {
-	for _, key := range s.due() {
+	for all := range slices.Chunk(s.log.Expired(nostr.Timestamp(s.now().Unix())), 1000) {
 		if ctx.Err() != nil {
 			return
 		}
-		if ev := s.byID(ctx, hex.EncodeToString(key[9:])); ev != nil {
-			if s.remove(ctx, ev) != nil {
-				continue // its note stays, for the next sweep
+		s.log.Do(eventlog.Write{Check: func(t *eventlog.Turn) error {
+			for _, at := range all {
+				t.Kill(at)
 			}
-		}
-		s.db.Update(func(tx *badger.Txn) error { return tx.Delete(key) })
+			return nil
+		}})
 	}
-}
-
-// due are the notes of what has expired.
-func (s *store) due() (keys [][]byte) {
-	end := expiryKey(nostr.Timestamp(s.now().Unix()+1), "")
-	s.db.View(func(tx *badger.Txn) error {
-		it := tx.NewIterator(badger.IteratorOptions{Prefix: []byte{keyExpires}})
-		defer it.Close()
-		for it.Rewind(); it.Valid() && string(it.Item().Key()) < string(end); it.Next() {
-			keys = append(keys, it.Item().KeyCopy(nil))
-		}
-		return nil
-	})
-	return keys
 }

@@ -1,62 +1,69 @@
 package relay
 
 import (
-	"context"
 	"encoding/binary"
-	"errors"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/nbd-wtf/go-nostr"
+
+	"infernet/relay/eventlog"
 )
 
-// bury removes an author's events for good. The tombstones come first: an event on its way to the disk looks for one
-// after it got there, so one of the two sees the other.
-func (s *store) bury(ctx context.Context, ids []string, author string) error {
-	err := s.db.Update(func(tx *badger.Txn) error {
-		for _, id := range ids {
-			if err := tx.Set(deletedKey(id, author), []byte{1}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// bury removes an author's events for good, together with the write whose turn it is. An event that comes later finds the
+// tombstone when it is its turn.
+func bury(t *eventlog.Turn, ids []string, author string) {
+	key, _ := rawID(author)
 	for _, id := range ids {
-		if ev := s.byID(ctx, id); ev != nil && ev.PubKey == author {
-			err = errors.Join(err, s.remove(ctx, ev))
+		t.Mark(eventlog.Mark{Key: deletedKey(id, author), Value: []byte{1}})
+		raw, ok := rawID(id)
+		if !ok {
+			continue
+		}
+		if at, meta, ok := t.Find(raw); ok && meta.Author == key {
+			t.Kill(at)
 		}
 	}
-	return err
 }
 
 // buryAddress removes the version of an address up to a time, and keeps older ones away.
-func (s *store) buryAddress(ctx context.Context, at address, until nostr.Timestamp) error {
-	defer s.lock(at).Unlock()
-	if s.deletedUntil(at) < until {
-		if err := s.set(append([]byte{keyDeletedAddress}, at[:]...), binary.BigEndian.AppendUint64(nil, uint64(until))); err != nil {
-			return err
-		}
+func buryAddress(t *eventlog.Turn, at eventlog.Address, until nostr.Timestamp) {
+	t.Mark(eventlog.Mark{Key: deletedAddressKey(at), Value: timeMark(int64(until))})
+	if old, meta, ok := t.Version(at); ok && meta.At <= until {
+		t.Kill(old)
 	}
-	if ev := s.version(ctx, at); ev != nil && ev.CreatedAt <= until {
-		return s.remove(ctx, ev)
-	}
-	return nil
 }
 
+// marks are read in a write's turn, or from the log as it is.
+type marks interface{ Marks(key []byte) [][]byte }
+
 // buried says whether an event was deleted by its author.
-func (s *store) buried(ev *nostr.Event) bool {
-	if s.value(deletedKey(ev.ID, ev.PubKey)) != nil {
+func buried(m marks, ev *nostr.Event) bool {
+	if len(m.Marks(deletedKey(ev.ID, ev.PubKey))) > 0 {
 		return true
 	}
-	return hasAddress(ev.Kind) && ev.CreatedAt <= s.deletedUntil(addressOf(ev))
+	at, ok := versionOf(ev)
+	return ok && ev.CreatedAt <= deletedUntil(m, at)
 }
 
 // deletedUntil is the created_at up to which an address is deleted; -1 if it is not.
-func (s *store) deletedUntil(at address) nostr.Timestamp {
-	until := s.value(append([]byte{keyDeletedAddress}, at[:]...))
-	if len(until) != 8 {
-		return -1
+func deletedUntil(m marks, at eventlog.Address) nostr.Timestamp {
+	until := int64(-1)
+	for _, v := range m.Marks(deletedAddressKey(at)) {
+		until = max(until, markTime(v))
 	}
-	return nostr.Timestamp(binary.BigEndian.Uint64(until))
+	return nostr.Timestamp(until)
 }
 
-func deletedKey(id, author string) []byte { return append([]byte{keyDeleted}, id+author...) }
+func deletedKey(id, author string) []byte { return append([]byte{markDeleted}, id+author...) }
+
+func deletedAddressKey(at eventlog.Address) []byte {
+	return append([]byte{markDeletedAddress}, at[:]...)
+}
+
+func timeMark(at int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(at)) }
+
+func markTime(v []byte) int64 {
+	if len(v) != 8 {
+		return -1
+	}
+	return int64(binary.BigEndian.Uint64(v))
+}

@@ -157,7 +157,9 @@ func TestStrangersProveThemselvesUnderLoad(t *testing.T) {
 	for way, ok := range map[string]bool{events.PaySealed: false, events.PayPrepaid: true} {
 		short, cancel := context.WithCancel(ctx)
 		asked := make(chan bool, 1)
-		_, err := stranger.Do(short, Text("hello", func(o *consumer.Order) { o.Only, o.Pay, o.Life = []events.PubKey{node.Key}, []string{way}, 10*time.Second }), func(s consumer.Step) {
+		_, err := stranger.Do(short, Text("hello", func(o *consumer.Order) {
+			o.Only, o.Pay, o.Life = []events.PubKey{node.Key}, []string{way}, 10*time.Second
+		}), func(s consumer.Step) {
 			if _, invoice := s.Message.(*events.Invoice); invoice {
 				select {
 				case asked <- true:

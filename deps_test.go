@@ -67,6 +67,7 @@ var doors = map[string][]string{
 	"github.com/btcsuite/btcd":            {"wallet/bolt11", "wallet/play"},
 	"github.com/minio/sio":                {"internal/blob"},
 	"golang.org/x/image":                  {"internal/guard"},
+	"github.com/robfig/cron":              {"provider"},
 	"github.com/NVIDIA/go-nvml":           {"engine/gpu"},
 	"github.com/shirou/gopsutil":          {"engine/gpu"},
 

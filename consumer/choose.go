@@ -166,8 +166,8 @@ func (j *job) most(node *events.Announcement) (most events.Msat) {
 		if want != "" && m.ID != want || !slices.Contains(m.Kinds, j.req.Kind) {
 			continue
 		}
-		cost, err := m.Price.Cost(use, j.req.Percent())
-		if err != nil {
+		cost, err := node.Profile.Market.Cost(m.Price, use, j.req.Priority)
+		if err != nil || m.Price.Ms > 0 { // how long it takes is the node's to say
 			return events.MaxMsat
 		}
 		most = max(most, cost.CeilSat())

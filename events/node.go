@@ -42,13 +42,35 @@ type ParamHint struct {
 
 // Market is what nodes of this profile say beyond NIP-89.
 type Market struct {
-	Version     int          `json:"v"`
-	Models      []ModelOffer `json:"models"`
-	GPUs        []GPU        `json:"gpus,omitempty"`
-	Concurrency int          `json:"concurrency"`
-	Pay         []string     `json:"pay"`
-	Delivery    []string     `json:"delivery"`
-	Payee       string       `json:"payee,omitempty"` // the Lightning node key its invoices are signed with, hex
+	Version     int            `json:"v"`
+	Models      []ModelOffer   `json:"models"`
+	GPUs        []GPU          `json:"gpus,omitempty"`
+	Concurrency int            `json:"concurrency"`
+	Pay         []string       `json:"pay"`
+	Delivery    []string       `json:"delivery"`
+	Percent     map[string]int `json:"percent,omitempty"` // what a priority multiplies the price with; as Priorities where it says nothing
+	Minimum     Msat           `json:"minimum,omitempty"` // least that a job costs that costs anything
+	Payee       string         `json:"payee,omitempty"`   // the Lightning node key its invoices are signed with, hex
+}
+
+// PercentOf is what a priority multiplies the price with at this node.
+func (m *Market) PercentOf(priority string) int {
+	if priority == "" {
+		priority = "normal"
+	}
+	if percent, ok := m.Percent[priority]; ok {
+		return percent
+	}
+	return Priorities[priority]
+}
+
+// Cost is what a use costs at one of the node's prices, at least its minimum.
+func (m *Market) Cost(price Price, use Usage, priority string) (Msat, error) {
+	cost, err := price.Cost(use, m.PercentOf(priority))
+	if cost > 0 {
+		cost = max(cost, m.Minimum)
+	}
+	return cost, err
 }
 
 // ModelOffer is one model with its price. Prices are msat per 1000 units, as JSON numbers.
@@ -123,7 +145,7 @@ func parseAnnouncement(r *reader) (Message, error) {
 	if market := m.Profile.Market; market != nil {
 		for _, model := range market.Models {
 			p := model.Price
-			for _, amount := range []Msat{p.Base, p.In, p.Out, p.Ms} {
+			for _, amount := range []Msat{p.Base, p.In, p.Out, p.Ms, market.Minimum} {
 				if amount < 0 || amount > MaxMsat {
 					r.fail("content: price of model %s is out of range", quote(model.ID))
 				}

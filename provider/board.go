@@ -19,8 +19,12 @@ import (
 type board struct {
 	p *Provider
 
+	payee string // the key that the node's invoices are signed with
+
 	mu    sync.Mutex
 	now   *events.Announcement
+	said  string // the market part of it, as it was last announced
+	state string // of the last heartbeat
 	shown map[events.ID]*poster
 
 	last map[int]events.Unix // when the node last said something of a replaceable kind; only keep uses it
@@ -28,7 +32,7 @@ type board struct {
 
 // poster is an announcement that customers may have read.
 type poster struct {
-	prices map[string]events.Price
+	market *events.Market
 	until  time.Time // zero while it is the newest
 }
 
@@ -44,7 +48,7 @@ func newBoard(ctx context.Context, p *Provider) (*board, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.now = p.announcement(payee)
+	b.payee, b.now = payee, p.announcement(payee)
 	return b, nil
 }
 
@@ -65,16 +69,20 @@ func (p *Provider) payee(ctx context.Context) (string, error) {
 }
 
 func (p *Provider) announcement(payee string) *events.Announcement {
+	y := p.policy.Load()
 	a := &events.Announcement{Name: p.Name, Kinds: p.kinds(), Relays: p.Relays}
 	a.Profile = events.NodeProfile{
 		Name: p.Name, About: p.About, Amount: "flexible", SupportsEncryption: true, EncryptionSupported: true,
 		Params: map[string]events.ParamHint{},
 		Market: &events.Market{
-			Version: 1, GPUs: p.GPUs, Concurrency: p.Slots, Payee: payee, Delivery: []string{events.DeliverPlain, events.DeliverEncrypted},
+			Version: 1, GPUs: p.GPUs, Concurrency: p.queue.size(), Percent: y.Percent, Minimum: y.Minimum, Payee: payee, Delivery: []string{events.DeliverPlain, events.DeliverEncrypted},
 		},
 	}
 	market, free := a.Profile.Market, true
 	for _, m := range p.models {
+		if !y.runs(m) {
+			continue
+		}
 		price := p.price(m.ID)
 		free = free && price.Free()
 		a.Models = append(a.Models, m.ID)
@@ -121,17 +129,9 @@ func (b *board) remember(ctx context.Context) {
 			continue
 		}
 		if a, ok := m.(*events.Announcement); ok && a.Profile.Market != nil {
-			b.shown[a.ID] = &poster{prices: pricesOf(a), until: b.p.Now().Add(priceHolds)}
+			b.shown[a.ID] = &poster{market: a.Profile.Market, until: b.p.Now().Add(priceHolds)}
 		}
 	}
-}
-
-func pricesOf(a *events.Announcement) map[string]events.Price {
-	prices := map[string]events.Price{}
-	for _, m := range a.Profile.Market.Models {
-		prices[m.ID] = m.Price
-	}
-	return prices
 }
 
 // next is the time of the next event of a replaceable kind: now, and younger than the last, or relays keep that (NIP-01).
@@ -146,9 +146,10 @@ func (b *board) keep(ctx context.Context) {
 	b.remember(ctx)
 	b.announce(ctx)
 	b.beat(ctx, "")
-	beats, weeks := time.NewTicker(events.HeartbeatEvery), time.NewTicker(announceEvery)
+	beats, weeks, looks := time.NewTicker(events.HeartbeatEvery), time.NewTicker(announceEvery), time.NewTicker(lookEvery)
 	defer beats.Stop()
 	defer weeks.Stop()
+	defer looks.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -160,13 +161,41 @@ func (b *board) keep(ctx context.Context) {
 			b.announce(ctx)
 		case <-beats.C:
 			b.beat(ctx, "")
+		case <-looks.C:
+			b.look(ctx)
+		case <-b.p.turned:
+			b.look(ctx)
 		}
 	}
+}
+
+// lookEvery is how often the board sees whether what it shows is still so: hours come and go.
+const lookEvery = 10 * time.Second
+
+// look shows again what has changed: prices, models, whether jobs are taken.
+func (b *board) look(ctx context.Context) {
+	b.mu.Lock()
+	fresh := marketOf(b.p.announcement(b.payee))
+	old := fresh == b.said
+	b.mu.Unlock()
+	if !old {
+		b.announce(ctx)
+	}
+	if (b.p.closed() != nil) != (b.state == "draining") {
+		b.beat(ctx, "")
+	}
+}
+
+func marketOf(a *events.Announcement) string {
+	body, _ := json.Marshal(a.Profile) // a struct of strings, numbers and slices
+	return string(body)
 }
 
 func (b *board) announce(ctx context.Context) {
 	p := b.p
 	b.mu.Lock()
+	b.now = p.announcement(b.payee)
+	b.said = marketOf(b.now)
 	b.now.Head = events.Head{At: b.next(events.KindAnnouncement)}
 	ev, err := events.Sign(ctx, b.now, p.Signer)
 	if err == nil {
@@ -177,7 +206,7 @@ func (b *board) announce(ctx context.Context) {
 				delete(b.shown, id)
 			}
 		}
-		b.shown[b.now.ID] = &poster{prices: pricesOf(b.now)}
+		b.shown[b.now.ID] = &poster{market: b.now.Profile.Market}
 	}
 	b.mu.Unlock()
 	if err == nil {
@@ -188,20 +217,22 @@ func (b *board) announce(ctx context.Context) {
 	}
 }
 
-// honour gives the price of a model in the announcement that a customer read, while it holds.
-func (b *board) honour(read events.ID, model string) (events.Price, error) {
+// honour puts into the terms what the announcement says that a customer read, while it holds.
+func (b *board) honour(req *events.Request, t *terms) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	shown := b.shown[read]
+	shown := b.shown[req.Price]
 	if shown == nil || (!shown.until.IsZero() && b.p.Now().After(shown.until)) {
-		now, _ := json.Marshal(b.p.price(model))
-		return events.Price{}, refuse(events.CodePriceChanged, "announcement %s holds no more; now it is %s", read, now)
+		now, _ := json.Marshal(b.p.price(t.Model))
+		return refuse(events.CodePriceChanged, "announcement %s holds no more; now it is %s", req.Price, now)
 	}
-	price, ok := shown.prices[model]
-	if !ok {
-		return price, refuse(events.CodeUnsupportedModel, "announcement %s has no %q", read, model)
+	for _, m := range shown.market.Models {
+		if m.ID == t.Model {
+			t.Price, t.Percent, t.Minimum = m.Price, shown.market.PercentOf(req.Priority), shown.market.Minimum
+			return nil
+		}
 	}
-	return price, nil
+	return refuse(events.CodeUnsupportedModel, "announcement %s has no %q", req.Price, t.Model)
 }
 
 // beat says that the node is alive, and how busy it says it is.
@@ -210,13 +241,17 @@ func (b *board) beat(ctx context.Context, status string) {
 	now := b.next(events.KindHeartbeat)
 	beat := &events.Heartbeat{
 		Head: events.Head{At: now, Expires: now.Add(events.HeartbeatLife)}, Status: status, Kinds: p.kinds(),
-		Capacity: int64(p.Slots), Load: int64(p.queue.running()), Queue: int64(p.queue.waiting()),
+		Capacity: int64(p.queue.size()), Load: int64(p.queue.running()), Queue: int64(p.queue.waiting()),
 	}
 	if status == "" {
-		if beat.Status = "ready"; beat.Load >= beat.Capacity {
+		switch beat.Status = "ready"; {
+		case p.closed() != nil:
+			beat.Status = "draining"
+		case beat.Load >= beat.Capacity:
 			beat.Status = "busy"
 		}
 	}
+	b.state = beat.Status
 	ev, err := events.Sign(ctx, beat, p.Signer)
 	if err == nil {
 		err = p.Pool.Publish(ctx, ev)

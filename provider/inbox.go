@@ -115,6 +115,12 @@ func (p *Provider) accept(ctx context.Context, req *events.Request, ev *nostr.Ev
 	if p.job(req.ID) != nil || p.unwanted(req) {
 		return
 	}
+	if why := (*refusal)(nil); errors.As(p.admit(req), &why) {
+		if j := (&job{req: req, ev: ev}); j.addressed(p.me) && p.customers.tell(req.Author, p.Now()) {
+			p.working.Go(func() { p.sayNo(ctx, j, why) })
+		}
+		return
+	}
 	if kept, err := p.Ledger.Events(req.ID); err != nil || len(kept) > 0 {
 		if err != nil {
 			p.Log.Error("cannot read the journal", "job", req.ID, "err", err)
@@ -136,7 +142,6 @@ func (p *Provider) begin(ctx context.Context, j *job) {
 	}
 	p.jobs[j.req.ID] = j
 	p.perKey[j.req.Author]++
-	j.open, j.ofKey = len(p.jobs), p.perKey[j.req.Author]
 	p.mu.Unlock()
 	p.working.Go(func() {
 		defer stop(nil)
@@ -149,6 +154,9 @@ func (p *Provider) begin(ctx context.Context, j *job) {
 func (p *Provider) forget(j *job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if j.gift {
+		p.customers.regain(j.req.Author)
+	}
 	delete(p.jobs, j.req.ID)
 	if p.perKey[j.req.Author]--; p.perKey[j.req.Author] <= 0 {
 		delete(p.perKey, j.req.Author)

@@ -20,8 +20,6 @@ type job struct {
 	req     *events.Request
 	ev      *nostr.Event // the request as it was signed
 	stop    context.CancelCauseFunc
-	open    int // how many jobs were open when it came, and how many of its key, itself among them
-	ofKey   int
 	awards  chan heard
 	terms   *terms
 	tracked bool           // the journal resumes it after a crash
@@ -29,6 +27,7 @@ type job struct {
 	begun   func() error   // waits until a free job's first entry and its start are on the disk; nil for others
 	paid    events.Msat    // what arrived for it
 	heldTil time.Time      // until when its locked money may be kept; zero if none is
+	gift    bool           // one of today's gifts is kept for it
 	dir     string         // its folder, while it is worked on
 	inputs  []engine.Input // all of them, once they were fetched
 
@@ -93,12 +92,9 @@ func (p *Provider) recall(ctx context.Context, kept []*nostr.Event) (*job, error
 	if j.req == nil {
 		return nil, errors.New("journal: the request is missing")
 	}
-	terms, ok, err := p.Ledger.Value(j.req.ID, "terms")
-	if err != nil || !ok {
+	var err error
+	if j.terms, err = p.termsOf(j.req.ID); err != nil || j.terms == nil {
 		return nil, fmt.Errorf("journal: the terms are missing: %w", err)
-	}
-	if err := json.Unmarshal(terms, &j.terms); err != nil {
-		return nil, fmt.Errorf("journal: terms: %w", err)
 	}
 	if j.offer != nil {
 		p.mu.Lock()
@@ -106,6 +102,15 @@ func (p *Provider) recall(ctx context.Context, kept []*nostr.Event) (*job, error
 		p.mu.Unlock()
 	}
 	return j, nil
+}
+
+// termsOf reads the terms that a job was taken for; nil if it was not.
+func (p *Provider) termsOf(id events.ID) (t *terms, err error) {
+	body, ok, err := p.Ledger.Value(id, "terms")
+	if err != nil || !ok {
+		return nil, err
+	}
+	return t, json.Unmarshal(body, &t)
 }
 
 // say signs a message of the job, writes it into the journal and then publishes it. With wait, it returns only after a

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"infernet/engine"
@@ -36,10 +37,9 @@ type Config struct {
 	Engine engine.Engine
 	Wallet wallet.Receiver // nil: everything is free
 
-	Prices map[string]events.Price // by model id
-	Price  events.Price            // of models that Prices does not name
-	Pay    []string                // ways to be paid, preferred first; free or prepaid, hold and sealed, as price and wallet allow, if unset
-	GPUs   []events.GPU
+	Policy              // how it deals at first; Set changes it
+	Pay    []string     // ways to be paid, preferred first; free or prepaid, hold and sealed, as price and wallet allow, if unset
+	GPUs   []events.GPU // its graphics cards, as found
 
 	Dir       string       // where files of jobs are while they are worked on; the system's folder for such if unset
 	Servers   []string     // file servers that results go to; those beside Relays if unset
@@ -48,7 +48,6 @@ type Config struct {
 	MaxInput  int64        // most bytes of one job's inputs; 1 GiB if unset
 	MaxOutput int64        // most bytes of one output file; 1 GiB if unset
 
-	Slots     int           // jobs at once; what the models say, at least 1, if unset
 	Queue     int           // jobs that may wait for a slot; 16 if unset
 	PerKey    int           // jobs at once from one key; 8 if unset
 	Unpaid    int           // sealed results that one key may leave unpaid; 3 if unset
@@ -72,16 +71,21 @@ type Provider struct {
 	Config
 	me     events.PubKey
 	models []engine.Model
+	policy atomic.Pointer[Policy]
 	queue  *queue
 	board  *board
 	holds  bool // the wallet can lock payments
+	pace   *pace
+
+	customers *customers
+	draining  atomic.Bool
+	turned    chan struct{} // the board is to look again at what it shows
 
 	mu     sync.Mutex
 	jobs   map[events.ID]*job // being served
 	offers map[events.ID]*job // by offer id, while they hold
 	perKey map[events.PubKey]int
 	unpaid map[events.PubKey]int
-	took   time.Duration // what a job took, a moving average
 
 	cancelled map[events.ID]events.PubKey // jobs, and who said so
 	answered  map[events.ID]bool          // jobs that this node said something about before it started
@@ -103,11 +107,6 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	if len(models) == 0 {
 		return nil, errors.New("the engine runs no model")
 	}
-	slots := 1
-	for _, m := range models {
-		slots = max(slots, m.Slots)
-	}
-	c.Slots = orDefault(c.Slots, slots)
 	c.Queue = orDefault(c.Queue, 16)
 	c.PerKey = orDefault(c.PerKey, 8)
 	c.Unpaid = orDefault(c.Unpaid, 3)
@@ -145,10 +144,16 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		c.Step = func(events.ID, string) {}
 	}
 	p := &Provider{
-		Config: c, me: c.Signer.PublicKey(), models: models, queue: newQueue(c.Slots),
+		Config: c, me: c.Signer.PublicKey(), models: models, queue: newQueue(1), pace: newPace(),
 		jobs: map[events.ID]*job{}, offers: map[events.ID]*job{},
-		perKey: map[events.PubKey]int{}, unpaid: map[events.PubKey]int{}, took: 3 * time.Second,
+		perKey: map[events.PubKey]int{}, unpaid: map[events.PubKey]int{}, customers: newCustomers(), turned: make(chan struct{}, 1),
 		cancelled: map[events.ID]events.PubKey{}, answered: map[events.ID]bool{},
+	}
+	if err := p.Set(c.Policy); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	if err := p.meet(); err != nil {
+		return nil, err
 	}
 	if p.holds, err = p.canHold(ctx); err != nil {
 		return nil, err
@@ -178,7 +183,11 @@ func (p *Provider) Run(ctx context.Context) error {
 
 // kinds are the job kinds that some model serves.
 func (p *Provider) kinds() (kinds []int) {
+	y := p.policy.Load()
 	for _, m := range p.models {
+		if !y.runs(m) {
+			continue
+		}
 		for _, k := range m.Kinds {
 			if _, known := events.Kinds[k]; known && !slices.Contains(kinds, k) {
 				kinds = append(kinds, k)
@@ -189,12 +198,8 @@ func (p *Provider) kinds() (kinds []int) {
 	return kinds
 }
 
-func (p *Provider) price(model string) events.Price {
-	if price, ok := p.Prices[model]; ok {
-		return price
-	}
-	return p.Price
-}
+// price is what a model costs now.
+func (p *Provider) price(model string) events.Price { return p.policy.Load().price(model, p.Now()) }
 
 func orDefault[T comparable](value, standard T) T {
 	var zero T

@@ -1,62 +1,156 @@
 package provider
 
 import (
-	"container/heap"
 	"context"
 	"sync"
+	"time"
 )
 
-// queue hands out the node's slots: first to jobs of higher priority, then in the order they came.
+// queue hands out the node's slots: first to jobs of higher priority, then to the one whose deadline comes first. Every
+// fourth slot goes to who has waited longest, whatever its priority: nobody waits for ever.
 type queue struct {
 	mu    sync.Mutex
-	free  int
 	slots int
+	each  map[string]int // most jobs of a model at once; those that are not named have no bound of their own
+	busy  int
+	runs  map[string]int // jobs of a model that run
 	count int
-	line  line
+	turns int // slots that were handed to somebody who waited
+	line  []*waiter
 }
 
-func newQueue(slots int) *queue { return &queue{free: slots, slots: slots} }
+// fourth is how often a slot goes to who has waited longest.
+const fourth = 4
 
-// slot waits for a slot; done gives it back. percent is the priority.
-func (q *queue) slot(ctx context.Context, percent int) (done func(), err error) {
+// place is where a job stands in the queue.
+type place struct {
+	rank  int       // of its priority; higher goes first
+	due   time.Time // its deadline
+	model string
+}
+
+type waiter struct {
+	place
+	order int
+	turn  chan struct{}
+}
+
+func newQueue(slots int) *queue {
+	return &queue{slots: slots, runs: map[string]int{}}
+}
+
+// set changes how many jobs run at once. Those that run go on.
+func (q *queue) set(slots int, each map[string]int) {
 	q.mu.Lock()
-	if q.free > 0 {
-		q.free--
+	defer q.mu.Unlock()
+	q.slots, q.each = slots, each
+	q.pass()
+}
+
+// slot waits for a slot; done gives it back.
+func (q *queue) slot(ctx context.Context, at place) (done func(), err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	q.mu.Lock()
+	done = sync.OnceFunc(func() { q.release(at.model) })
+	if q.fits(at.model) {
+		q.take(at.model)
 		q.mu.Unlock()
-		return q.release, nil
+		return done, nil
 	}
 	q.count++
-	w := &waiter{percent: percent, order: q.count, turn: make(chan struct{})}
-	heap.Push(&q.line, w)
+	w := &waiter{place: at, order: q.count, turn: make(chan struct{})}
+	q.line = append(q.line, w)
 	q.mu.Unlock()
 	select {
 	case <-w.turn:
-		return q.release, nil
+		return done, nil
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if w.at < 0 { // its turn came in the same moment
-		q.pass()
-		return nil, context.Cause(ctx)
+	for i := range q.line {
+		if q.line[i] == w {
+			q.line = append(q.line[:i], q.line[i+1:]...)
+			return nil, context.Cause(ctx)
+		}
 	}
-	heap.Remove(&q.line, w.at)
+	q.give(at.model) // its turn came in the same moment
 	return nil, context.Cause(ctx)
 }
 
-func (q *queue) release() {
+// fits says whether one more job of a model may run.
+func (q *queue) fits(model string) bool {
+	most := q.each[model]
+	return q.busy < q.slots && (most == 0 || q.runs[model] < most)
+}
+
+func (q *queue) take(model string) {
+	q.busy++
+	q.runs[model]++
+}
+
+func (q *queue) release(model string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.give(model)
+}
+
+func (q *queue) give(model string) {
+	q.busy--
+	if q.runs[model]--; q.runs[model] == 0 {
+		delete(q.runs, model)
+	}
 	q.pass()
 }
 
-// pass gives a slot to the next in line.
+// pass hands free slots to those in line.
 func (q *queue) pass() {
-	if len(q.line) == 0 {
-		q.free++
-		return
+	for q.busy < q.slots {
+		i := q.next()
+		if i < 0 {
+			return
+		}
+		w := q.line[i]
+		q.line = append(q.line[:i], q.line[i+1:]...)
+		q.turns++
+		q.take(w.model)
+		close(w.turn)
 	}
-	close(heap.Pop(&q.line).(*waiter).turn)
+}
+
+// next is who gets the next slot; -1 if nobody in line may run.
+func (q *queue) next() int {
+	longest := q.turns%fourth == fourth-1
+	best := -1
+	for i, w := range q.line { // in the order they came
+		if q.fits(w.model) && (best < 0 || !longest && w.before(q.line[best].place)) {
+			best = i
+		}
+	}
+	return best
+}
+
+// before says whether a place is before another, of those who came in any order.
+func (p place) before(o place) bool {
+	if p.rank != o.rank {
+		return p.rank > o.rank
+	}
+	return p.due.Before(o.due)
+}
+
+// ahead is how many jobs would get a slot before one at this place, those that run among them.
+func (q *queue) ahead(at place) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := q.busy
+	for _, w := range q.line {
+		if !at.before(w.place) {
+			n++
+		}
+	}
+	return n
 }
 
 func (q *queue) waiting() int {
@@ -68,31 +162,11 @@ func (q *queue) waiting() int {
 func (q *queue) running() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.slots - q.free
+	return q.busy
 }
 
-type waiter struct {
-	percent, order int
-	turn           chan struct{}
-	at             int // place in line; -1 once it has left
-}
-
-// line is a heap of waiters.
-type line []*waiter
-
-func (l line) Len() int { return len(l) }
-func (l line) Less(i, k int) bool {
-	if l[i].percent != l[k].percent {
-		return l[i].percent > l[k].percent
-	}
-	return l[i].order < l[k].order
-}
-func (l line) Swap(i, k int) { l[i], l[k] = l[k], l[i]; l[i].at, l[k].at = i, k }
-func (l *line) Push(x any)   { w := x.(*waiter); w.at = len(*l); *l = append(*l, w) }
-func (l *line) Pop() any {
-	old := *l
-	w := old[len(old)-1]
-	*l = old[:len(old)-1]
-	w.at = -1
-	return w
+func (q *queue) size() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.slots
 }

@@ -20,6 +20,8 @@ type terms struct {
 	Model   string
 	Price   events.Price
 	Percent int          // of the job's priority
+	Minimum events.Msat  // least that it costs, if it costs anything
+	Gift    bool         // it is given away
 	Most    events.Usage // the units in, and the most units out
 	Amount  events.Msat  // what is paid if all goes as quoted
 	Cap     events.Msat  // the most that can be paid
@@ -56,36 +58,53 @@ func (p *Provider) quote(ctx context.Context, j *job) (*terms, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &terms{Model: model.ID, Price: p.price(model.ID), Percent: req.Percent(), Most: most}
+	y := p.policy.Load()
+	if err := y.fits(model.ID, &most); err != nil {
+		return nil, err
+	}
+	t := &terms{Model: model.ID, Price: p.price(model.ID), Percent: y.percent(req), Minimum: y.Minimum, Most: most}
 	if j.direct() && req.Price != "" {
-		if t.Price, err = p.board.honour(req.Price, model.ID); err != nil {
+		if err = p.board.honour(req, t); err != nil {
 			return nil, err
 		}
 	}
-	if t.Amount, err = t.cost(most); err != nil {
+	if t.Price.Ms > 0 {
+		t.Most.Ms = p.pace.most(model.ID, most)
+	}
+	if !t.Price.Free() && p.customers.gift(req.Author, y.Quota, p.Now()) {
+		t.Price, t.Gift, j.gift = events.Price{}, true, true
+	}
+	if t.Amount, err = t.cost(t.Most); err != nil {
 		return nil, refuse(events.CodeTooLarge, "%v", err)
 	}
 	t.Cap = t.Amount
-	if err := p.choosePay(req, t); err != nil {
+	if err := p.choosePay(j, t); err != nil {
 		return nil, err
 	}
 	if req.Bid != nil && t.Cap > *req.Bid {
 		return nil, refuse(events.CodeUnderbid, "the bid is %s, this job costs up to %s", req.Bid.Human(), t.Cap.Human())
 	}
-	return t, p.room(j)
+	if err := p.inTime(req, t.Model); err != nil {
+		return nil, err
+	}
+	return t, p.room(req)
 }
 
 // cost is the price of a use under these terms, a whole number of satoshi.
 func (t *terms) cost(u events.Usage) (events.Msat, error) {
 	amount, err := t.Price.Cost(u, t.Percent)
+	if amount > 0 {
+		amount = max(amount, t.Minimum)
+	}
 	return amount.CeilSat(), err
 }
 
 // model picks the model the job asks for, or the first that serves its kind.
 func (p *Provider) model(req *events.Request) (engine.Model, error) {
 	want, ids := req.Model(), []string{}
+	y := p.policy.Load()
 	for _, m := range p.models {
-		if !slices.Contains(m.Kinds, req.Kind) {
+		if !slices.Contains(m.Kinds, req.Kind) || !y.runs(m) {
 			continue
 		}
 		if want == "" || m.ID == want {
@@ -205,7 +224,8 @@ func (p *Provider) count(ctx context.Context, j *job, model engine.Model) (event
 }
 
 // choosePay picks the first way that the customer takes and this node offers.
-func (p *Provider) choosePay(req *events.Request, t *terms) error {
+func (p *Provider) choosePay(j *job, t *terms) error {
+	req := j.req
 	t.Deliver = events.DeliverPlain
 	if req.Encrypted {
 		t.Deliver = events.DeliverEncrypted
@@ -213,6 +233,12 @@ func (p *Provider) choosePay(req *events.Request, t *terms) error {
 	can := p.ways(t.Amount)
 	if !req.Profile {
 		can = slices.DeleteFunc(can, func(way string) bool { return way != events.PayFree && way != events.PayPrepaid })
+	}
+	if p.loaded() && !p.proves(j) { // a stranger pays before, or works
+		can = slices.DeleteFunc(can, func(way string) bool { return way != events.PayPrepaid && way != events.PayHold })
+		if len(can) == 0 {
+			return refuse(events.CodePOW, "many wait: a key that is not known here brings %d bits of work (NIP-13)", p.policy.Load().Work)
+		}
 	}
 	want := req.Pay
 	if len(want) == 0 || slices.Contains(can, events.PayFree) {
@@ -261,14 +287,8 @@ const maxJobs = 1000
 func (p *Provider) room(j *job) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if j.open > maxJobs {
-		return refuse(events.CodeUnavailable, "%d jobs are open already", maxJobs)
-	}
-	if j.ofKey > p.PerKey {
-		return refuse(events.CodeRateLimited, "%d jobs of one key at once, no more", p.PerKey)
-	}
-	if p.unpaid[j.req.Author] >= p.Unpaid {
-		return refuse(events.CodeDenied, "%d results were left unpaid", p.unpaid[j.req.Author])
+	if p.unpaid[req.Author] >= p.Unpaid {
+		return refuse(events.CodeDenied, "%d results were left unpaid", p.unpaid[req.Author])
 	}
 	if waiting := p.queue.waiting(); waiting >= p.Queue {
 		return refuse(events.CodeUnavailable, "%d jobs are waiting already", waiting)
@@ -276,11 +296,33 @@ func (p *Provider) room(j *job) error {
 	return nil
 }
 
-// eta is when a job that begins now would be done.
+// eta is how long a job of average size takes that comes now.
 func (p *Provider) eta() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.took * time.Duration(1+(p.queue.waiting()+p.queue.running())/p.Slots)
+	took, _ := p.pace.job()
+	return took * time.Duration(1+(p.queue.waiting()+p.queue.running())/p.queue.size())
+}
+
+// inTime refuses a job that cannot be done by its deadline, and says when it could.
+func (p *Provider) inTime(req *events.Request, model string) error {
+	took, sure := p.pace.job()
+	ahead := p.queue.ahead(placeOf(req, model))
+	done := p.Now().Add(took * time.Duration(1+ahead/p.queue.size()))
+	if !sure || !done.After(req.Deadline.Time()) {
+		return nil
+	}
+	return refuse(events.CodeUnavailable, "%d jobs come before it: it would be done at %s, after its deadline", ahead, done.UTC().Truncate(time.Second).Add(time.Second).Format(time.RFC3339))
+}
+
+// placeOf is where a job stands in the queue.
+func placeOf(req *events.Request, model string) place {
+	rank := 1
+	switch req.Priority {
+	case "low":
+		rank = 0
+	case "high":
+		rank = 2
+	}
+	return place{rank, req.Deadline.Time(), model}
 }
 
 // takeUp takes the terms of an offer that the customer orders by. An offer is used up by its first award or order.
@@ -295,6 +337,11 @@ func (p *Provider) takeUp(ctx context.Context, j *job) (*terms, error) {
 		return nil, refuse(events.CodeExpired, "the offer held until %s", auction.offer.Until.Time().UTC().Format(time.RFC3339))
 	}
 	t := *auction.terms
+	if t.Gift { // the order's now
+		p.mu.Lock()
+		auction.gift, j.gift = false, auction.gift
+		p.mu.Unlock()
+	}
 	if err := p.check(j.req); err != nil {
 		return nil, err
 	}

@@ -232,6 +232,7 @@ func (p *Provider) charge(life, ctx context.Context, j *job) error {
 
 // start claims the payment and the job, both once and durably. A job of the journal was started before the crash.
 func (p *Provider) start(j *job, hash *wallet.Hash) error {
+	j.gift = false // it is used
 	if j.begun != nil {
 		return nil
 	}

@@ -41,6 +41,9 @@ func (p *Provider) settle(ctx context.Context, j *job) error {
 		paid = j.invoice.Amount
 		p.Step(j.req.ID, "settled")
 	}
+	if paid > 0 {
+		p.customers.remember(j.req.Author)
+	}
 	return p.say(ctx, j, &events.Receipt{
 		Head: events.Head{At: events.At(p.Now()), Expires: j.req.Deadline.Add(events.KeepReceipt)},
 		Job:  j.req.ID, To: j.req.Author, Result: j.result.ID, Amount: paid,

@@ -25,7 +25,7 @@ func (p *Provider) work(ctx context.Context, j *job) error {
 		return cause(ctx, err)
 	}
 	defer tidy()
-	done, err := p.queue.slot(ctx, j.terms.Percent)
+	done, err := p.queue.slot(ctx, placeOf(j.req, j.terms.Model))
 	if err != nil {
 		return cause(ctx, err)
 	}
@@ -36,7 +36,7 @@ func (p *Provider) work(ctx context.Context, j *job) error {
 		return cause(ctx, err)
 	}
 	took := p.Now().Sub(began)
-	p.learn(took)
+	p.pace.learn(j.terms.Model, out.Usage, took)
 	out.Usage.Ms = took.Milliseconds()
 	return p.make(ctx, j, out)
 }
@@ -141,13 +141,6 @@ func (p *Provider) sayRunning(ctx context.Context, j *job) {
 	if err != nil && ctx.Err() == nil {
 		p.Log.Warn("cannot say that it runs", "job", j.req.ID, "err", err)
 	}
-}
-
-// learn keeps a moving average of how long jobs take.
-func (p *Provider) learn(took time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.took = (p.took*7 + took) / 8
 }
 
 // make makes the job's result and writes it into the journal: from here on the work is not lost.

@@ -250,10 +250,13 @@ func (a *app) nodeConfig(e engine.Engine, l *ledger.Ledger, signer events.Signer
 	}
 	return provider.Config{
 		Name: name, About: s.text("provide.about"), Signer: signer, Relays: s.list("relays"), Ledger: l, Engine: e,
-		Price: events.Price{
-			Base: events.Msat(s.number("provide.price.base")), In: events.Msat(s.number("provide.price.in")),
-			Out: events.Msat(s.number("provide.price.out")), Ms: events.Msat(s.number("provide.price.ms")),
+		Policy: provider.Policy{
+			Price: events.Price{
+				Base: events.Msat(s.number("provide.price.base")), In: events.Msat(s.number("provide.price.in")),
+				Out: events.Msat(s.number("provide.price.out")), Ms: events.Msat(s.number("provide.price.ms")),
+			},
+			Prices: s.prices, Slots: int(s.number("provide.slots")),
 		},
-		Dir: s.path("jobs"), Servers: s.list("files.servers"), Prices: s.prices, Pay: s.list("provide.pay"), Slots: int(s.number("provide.slots")), Log: a.log,
+		Dir: s.path("jobs"), Servers: s.list("files.servers"), Pay: s.list("provide.pay"), Log: a.log,
 	}
 }

@@ -128,7 +128,7 @@ func (p *process) provide(ctx context.Context, w wallet.Receiver, l *ledger.Ledg
 	}
 	n, err := provider.New(ctx, provider.Config{
 		Name: "killed", Signer: keys, Pool: pool.New(ctx, []string{p.Relay}, pool.WithSigner(keys)), Relays: []string{p.Relay}, Ledger: l,
-		Engine: e, Wallet: w, Price: Price, Step: p.at, Now: p.now,
+		Engine: e, Wallet: w, Policy: provider.Policy{Price: Price}, Step: p.at, Now: p.now,
 	})
 	if err != nil {
 		return err

@@ -126,7 +126,7 @@ func (n *Net) Provider(name, engineURL string, change func(*provider.Config)) *N
 	w := n.Wallet(name)
 	config := provider.Config{
 		Name: name, Signer: keys, Relays: []string{n.URL}, Ledger: n.Ledger(name), Engine: e, Wallet: w.(wallet.Receiver),
-		Price: Price, Log: n.log.With("at", name),
+		Policy: provider.Policy{Price: Price}, Log: n.log.With("at", name),
 	}
 	if change != nil {
 		change(&config)

@@ -284,7 +284,7 @@ func (p *Provider) ways(amount events.Msat) []string {
 const maxJobs = 1000
 
 // room says whether one more job fits.
-func (p *Provider) room(j *job) error {
+func (p *Provider) room(req *events.Request) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.unpaid[req.Author] >= p.Unpaid {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/mailru/easyjson"
@@ -54,31 +55,45 @@ func (l *Log) Compact(share float64) (saved int64, err error) {
 	return saved, nil
 }
 
-// compactOne copies what is left of a segment into a new one, which then takes its place.
+// compactOne puts a copy of what is left of a segment in its place.
 func (l *Log) compactOne(old *segment) (saved int64, err error) {
-	var id uint32
-	if err := l.between(func() error { l.lastID++; id = l.lastID; return nil }); err != nil {
-		return 0, err
-	}
-	to := &segment{id: id, from: old.id}
-	path := logPath(l.Dir, id)
-	f, err := os.OpenFile(path+".tmp", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	to, moved, err := l.copyOf(old)
 	if err != nil {
 		return 0, err
+	}
+	if err := l.between(func() error { return l.swap(old, to, moved) }); err != nil {
+		to.f.Close()
+		os.Remove(logPath(l.Dir, to.id) + ".tmp")
+		return 0, err
+	}
+	return old.size.Load() - to.size.Load(), l.sealOne(to)
+}
+
+// copyOf writes what is left of a segment into a new one, which has no name yet. It says where each record went.
+func (l *Log) copyOf(old *segment) (to *segment, moved map[uint32]Ref, err error) {
+	var id uint32
+	if err := l.between(func() error { l.lastID++; id = l.lastID; return nil }); err != nil {
+		return nil, nil, err
+	}
+	to = &segment{id: id, from: old.id}
+	path := logPath(l.Dir, id) + ".tmp"
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, nil, err
 	}
 	to.f = disk{f}
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(path + ".tmp")
-			os.Remove(indexPath(l.Dir, id))
+			os.Remove(path)
 		}
 	}()
 	there := map[uint32]bool{}
 	for _, s := range *l.segments.Load() {
 		there[s.id] = s != old
 	}
-	x, moved := newFresh(), map[uint32]Ref{}
+	x := newFresh()
+	moved = map[uint32]Ref{}
 	b := to.head()
 	if _, err := readRecords(old.f, old.size.Load(), func(offset uint32, r record) error {
 		var meta *Meta
@@ -108,48 +123,51 @@ func (l *Log) compactOne(old *segment) (saved int64, err error) {
 		l.keysOf(meta, tags, r.marks, func(k key, time uint32) { x.add(k, entry{time, at}) })
 		return nil
 	}); err != nil {
-		return 0, err
+		return nil, nil, err
 	}
 	to.size.Store(int64(len(b)))
 	to.set(x)
-	if err := errors.Join(second(f.WriteAt(b, 0)), f.Sync(), l.sealOne(to), os.Rename(path+".tmp", path), syncDir(path)); err != nil {
-		return 0, err
-	}
-	return old.size.Load() - int64(len(b)), l.between(func() error { return l.swap(old, to, moved) })
+	return to, moved, errors.Join(second(f.WriteAt(b, 0)), f.Sync())
 }
 
-// swap puts a segment in the place of another. What was deleted meanwhile is deleted there, too. A crash before the old one
-// is gone leaves both: the head of the new one says so.
+// swap puts a segment in the place of another, between two batches. What was deleted since it was copied is deleted in it
+// before it has its name: from then on it is the one that counts, also if a crash leaves both.
 func (l *Log) swap(old, to *segment, moved map[uint32]Ref) error {
 	var late []place
-	old.mu.Lock()
+	old.mu.RLock()
 	for offset := range old.dead {
 		if r, ok := moved[offset]; ok {
 			if rec, err := to.read(r.offset); err == nil && rec.event != nil {
 				late = append(late, place{to.id, r.offset})
-				to.kill(r.offset)
 			}
 		}
 	}
-	old.moved = moved
-	old.mu.Unlock()
-	if len(late) > 0 {
-		b := appendRecord(nil, late, nil, nil, nil)
-		if err := l.store(b); err != nil {
+	old.mu.RUnlock()
+	for some := range slices.Chunk(late, maxKills) {
+		b := appendRecord(nil, some, nil, nil, nil)
+		if _, err := to.f.WriteAt(b, to.size.Load()); err != nil {
 			return err
 		}
-		l.active.size.Add(int64(len(b)))
-		l.active.kills = append(l.active.kills, late...)
+		to.size.Add(int64(len(b)))
 	}
-	var segments []*segment
-	for _, s := range *l.segments.Load() {
-		if s == old {
-			s = to
-		}
-		segments = append(segments, s)
+	path := logPath(l.Dir, to.id)
+	if err := errors.Join(to.f.Sync(), os.Rename(path+".tmp", path), syncDir(path)); err != nil {
+		return err
 	}
+	to.kills = append(to.kills, late...)
+	for _, k := range late {
+		to.kill(k.offset)
+	}
+	old.mu.Lock()
+	old.moved = moved
+	old.mu.Unlock()
+	segments := slices.Clone(*l.segments.Load())
+	segments[slices.Index(segments, old)] = to
 	l.segments.Store(&segments)
-	return errors.Join(os.Remove(logPath(l.Dir, old.id)), os.Remove(indexPath(l.Dir, old.id)))
+	if err := errors.Join(os.Remove(logPath(l.Dir, old.id)), os.Remove(indexPath(l.Dir, old.id))); err != nil {
+		l.Log.Error("cannot remove a segment that was compacted; the next start does", "err", err)
+	}
+	return nil
 }
 
 // between runs something on the writer's goroutine, between two batches.

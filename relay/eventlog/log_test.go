@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -276,5 +277,61 @@ func TestAFolderHasOneOwner(t *testing.T) {
 	open(t, Options{Dir: dir})
 	if _, err := Open(Options{Dir: dir}); !errors.Is(err, ErrLocked) {
 		t.Fatal(err)
+	}
+}
+
+// TestADeletionBesideACompactionHolds deletes before a segment is copied, between the copy and its turn, and afterwards, and
+// crashes in between: before the copy has its name, and while both have one.
+func TestADeletionBesideACompactionHolds(t *testing.T) {
+	for _, crash := range []string{"before the copy has its name", "while both are there", "afterwards"} {
+		t.Run(crash, func(t *testing.T) {
+			r := seeded(t)
+			o := Options{Dir: t.TempDir(), SegmentSize: 40 << 10}
+			l := open(t, o)
+			var all []Write
+			var refs []Ref
+			for len(*l.segments.Load()) < 3 {
+				w := made(r, 1, 1, nostr.Timestamp(1000+len(all)), "x")
+				all, refs = append(all, w), append(refs, mustDo(t, l, w))
+			}
+			l.sealing.Wait()
+			kill := func(n int) { mustDo(t, l, Write{Check: func(turn *Turn) error { turn.Kill(refs[n]); return nil }}) }
+			old := (*l.segments.Load())[0]
+			was, err := os.ReadFile(logPath(o.Dir, old.id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			kill(0)
+			to, moved, err := l.copyOf(old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kill(1)
+			if crash == "before the copy has its name" {
+				kill(2)
+				to.f.Close()
+			} else {
+				if err := l.between(func() error { return l.swap(old, to, moved) }); err != nil {
+					t.Fatal(err)
+				}
+				kill(2)
+				if err := l.sealOne(to); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.Close()
+			if crash == "while both are there" {
+				if err := os.WriteFile(logPath(o.Dir, old.id), was, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l = open(t, o)
+			for i, w := range all {
+				raw, _ := hex.DecodeString(w.Event.ID)
+				if _, _, there := l.Find([32]byte(raw)); there != (i > 2) {
+					t.Errorf("event %d of %d is there: %v", i, len(all), there)
+				}
+			}
+		})
 	}
 }

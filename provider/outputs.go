@@ -21,10 +21,7 @@ func (p *Provider) upload(ctx context.Context, j *job, files []engine.File, encr
 	if len(files) > maxFiles {
 		return nil, refuse(events.CodeTooLarge, "%d output files, at most %d", len(files), maxFiles)
 	}
-	var purse *blob.Purse // of the file servers that want to be paid: at most what the job brings
-	if w, ok := p.Wallet.(wallet.Payer); ok {
-		purse = &blob.Purse{Most: j.terms.Amount, Wallet: func(context.Context) (wallet.Payer, error) { return w, nil }}
-	}
+	purse := p.purse(j)
 	var out []events.Blob
 	for _, f := range files {
 		b, err := p.uploadOne(ctx, j, f, encrypted, purse)
@@ -34,6 +31,20 @@ func (p *Provider) upload(ctx context.Context, j *job, files []engine.File, encr
 		out = append(out, b)
 	}
 	return out, nil
+}
+
+// purse pays file servers that want to be paid, at most what the job has brought, or what is locked for it. A sealed result
+// may never be paid for: whoever orders such jobs is not to spend the node's money.
+func (p *Provider) purse(j *job) *blob.Purse {
+	w, ok := p.Wallet.(wallet.Payer)
+	if !ok {
+		return nil
+	}
+	most := j.paid
+	if !j.heldTil.IsZero() {
+		most = j.terms.Amount
+	}
+	return &blob.Purse{Most: most, Wallet: func(context.Context) (wallet.Payer, error) { return w, nil }}
 }
 
 func (p *Provider) uploadOne(ctx context.Context, j *job, f engine.File, encrypted bool, purse *blob.Purse) (b events.Blob, err error) {

@@ -541,3 +541,53 @@ func TestOneAddressCannotTakeAllUploads(t *testing.T) {
 		}
 	}
 }
+
+// TestAFileThatGoesWhileItIsWanted has its only owner let a file go between the moments when another key's upload finds it
+// and would own it: nobody is told that a file is kept whose bytes are gone.
+func TestAFileThatGoesWhileItIsWanted(t *testing.T) {
+	s, at := serve(t, nil)
+	first := client(t, at)
+	b, err := first.Put(t.Context(), []string{at}, text("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.store.find(b.Sum, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Delete(t.Context(), at, b.Sum); err != nil {
+		t.Fatal(err)
+	}
+	late := &arrival{s: s, who: &holder{key: events.GenerateKeys().PublicKey(), sums: []string{b.Sum}}, sum: b.Sum}
+	r, w := httptest.NewRequest("PUT", "/upload", nil), httptest.NewRecorder()
+	var no *refusal
+	if err := late.own(w, r, found); !errors.As(err, &no) || no.status != http.StatusConflict {
+		t.Errorf("told %d, %v", w.Code, err)
+	}
+	if s.store.bytes() != 0 {
+		t.Errorf("%d bytes are counted", s.store.bytes())
+	}
+}
+
+// TestAFileThatIsBannedWhileItArrives is reported by a moderator between the last look and the end of its upload.
+func TestAFileThatIsBannedWhileItArrives(t *testing.T) {
+	s, at := serve(t, nil)
+	sum, key := sumOfText("bad"), events.GenerateKeys().PublicKey()
+	if err := s.store.ban([]string{sum}, "report", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "part")
+	if err := os.WriteFile(path, []byte("bad"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Unix()
+	if err := s.store.add(path, &file{sum: sum, size: 3, kind: unknownType, at: now, expires: now + 60}, key, ""); err == nil {
+		t.Error("it is kept")
+	}
+	if resp := (try{method: "GET", path: "/" + sum}).do(t, at); resp.StatusCode != http.StatusNotFound || s.store.bytes() != 0 {
+		t.Errorf("it is served: %s", resp.Status)
+	}
+	if s.store.lies(sum) {
+		t.Error("its bytes lie there")
+	}
+}

@@ -109,10 +109,17 @@ func (st *store) bytes() int64 {
 	return st.total
 }
 
-// add makes a whole part a file, owned by a key. paid is the hash of the payment that is used up with it.
+// add makes a whole part a file, or what is a file already, where path is "", owned by a key. paid is the hash of the payment
+// that is used up with it. Since somebody has looked, a file may have gone, or been banned: errors are *refusal then.
 func (st *store) add(path string, f *file, key events.PubKey, paid string) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if err := st.checkBanned(f.sum); err != nil {
+		return err
+	}
+	if path == "" && !st.lies(f.sum) {
+		return refuse(http.StatusConflict, "the last who wanted this file has just removed it: send it again")
+	}
 	if path != "" {
 		to := st.path(f.sum)
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {

@@ -354,3 +354,53 @@ func TestUploadsCanCostSomething(t *testing.T) {
 		t.Errorf("a preimage that opens nothing: %v", err)
 	}
 }
+
+// TestANodePaysForWhatItGivesBack has a file server that wants 5 sat for an upload, and nodes that make files: paid jobs bring
+// that in, sealed ones may never, and a server that asks for more than the job brought gets nothing.
+func TestANodePaysForWhatItGivesBack(t *testing.T) {
+	for _, c := range []struct {
+		pay   string
+		price events.Msat
+		works bool
+	}{
+		{events.PayPrepaid, 5 * events.Sat, true}, {events.PayHold, 5 * events.Sat, true},
+		{events.PaySealed, 5 * events.Sat, false}, {events.PayPrepaid, 50_000 * events.Sat, false},
+	} {
+		t.Run(c.pay+" "+c.price.Human(), func(t *testing.T) {
+			n := Start(t)
+			till := n.Wallet("till")
+			node := n.Provider("node", "echo:?files=true", func(p *provider.Config) {
+				s, err := blob.Open(ctx, blob.Config{
+					Dir: t.TempDir(), MinFree: 1, Wallet: till.(wallet.Receiver), Price: func(int64) events.Msat { return c.price },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				server := httptest.NewServer(s)
+				t.Cleanup(func() { server.Close(); s.Close() })
+				p.Servers = append(p.Servers, server.URL)
+				p.Files = blob.NewClient(blob.ClientConfig{Signer: p.Signer, Trusted: append(p.Servers, blob.ServerOf(n.URL))})
+			})
+			path, _ := someFile(t, 2000)
+			out := filepath.Join(t.TempDir(), "out")
+			buyer := n.Consumer("buyer", func(b *consumer.Config) {
+				b.Wallet = n.Wallet("buyer").(wallet.Payer)
+				b.Servers = append([]string{blob.ServerOf(n.URL)}, node.Servers...)
+			})
+			_, err := buyer.Do(ctx, Text("look", func(o *consumer.Order) {
+				o.Files, o.SizeIn, o.Out, o.Pay, o.Node = []consumer.InFile{{Path: path}}, 100, out, []string{c.pay}, node.Key
+			}), nil)
+			have, balance := till.(wallet.Balancer).Balance(ctx)
+			if balance != nil {
+				t.Fatal(balance)
+			}
+			got := have - 100_000*events.Sat
+			if c.works && (err != nil || got != c.price) || !c.works && (err == nil || got != 0) {
+				t.Errorf("the server got %s, %v", got.Human(), err)
+			}
+			if !c.works && err != nil && !strings.Contains(err.Error(), "may be paid") {
+				t.Errorf("it is said as %v", err)
+			}
+		})
+	}
+}

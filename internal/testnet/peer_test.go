@@ -30,7 +30,7 @@ func (n *Net) peer(t testing.TB, cmd *exec.Cmd, orders any) *peer {
 		t.Fatal(err)
 	}
 	cmd.Env = append(os.Environ(), "INFERNET_PEER="+string(body))
-	r, err := begin(cmd)
+	r, err := begin(cmd, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

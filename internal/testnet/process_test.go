@@ -38,6 +38,10 @@ type process struct {
 	Order  *consumer.Order
 	Resume bool
 	Skew   time.Duration // how far its clock is off
+	Pause  string        // the step at which it waits until there is the file Go
+	Go     string
+
+	hear func(line string) // told each line that it says; may be nil
 }
 
 func (p *process) now() time.Time { return time.Now().Add(p.Skew) }
@@ -62,6 +66,12 @@ func TestMain(m *testing.M) {
 // at kills the process with no chance to tidy up.
 func (p *process) at(_ events.ID, step string) {
 	fmt.Println("step:", step)
+	for step == p.Pause {
+		if _, err := os.Stat(p.Go); err == nil {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 	if step == p.Crash {
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
@@ -185,11 +195,11 @@ func (p process) launch() (*running, error) {
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), processEnv+"="+string(raw))
-	return begin(cmd)
+	return begin(cmd, p.hear)
 }
 
 // begin starts a program and hears the lines it says.
-func begin(cmd *exec.Cmd) (*running, error) {
+func begin(cmd *exec.Cmd, hear func(line string)) (*running, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -208,6 +218,9 @@ func begin(cmd *exec.Cmd) (*running, error) {
 		scan := bufio.NewScanner(out)
 		scan.Buffer(nil, 1<<20) // one line may hold an event
 		for scan.Scan() {
+			if hear != nil {
+				hear(scan.Text())
+			}
 			select {
 			case r.lines <- scan.Text():
 			default:

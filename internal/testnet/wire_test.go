@@ -144,7 +144,7 @@ func (w *wire) pass(way string, to *websocket.Conn, body []byte) []held {
 		time.AfterFunc(cutFor, func() { w.release(way) }) // nothing may come after it
 		return nil
 	case "cut":
-		w.cut = time.Now().Add(cutFor)
+		w.cut = time.Now().Add(cutFor) // cutNow would wait for us
 		go w.hangUp()
 		return nil
 	case "kill before":
@@ -168,6 +168,14 @@ func (w *wire) release(way string) {
 	if ok {
 		late.to.Write(context.Background(), websocket.MessageText, late.body)
 	}
+}
+
+// cutNow cuts the network for a while.
+func (w *wire) cutNow(during time.Duration) {
+	w.mu.Lock()
+	w.cut = time.Now().Add(during)
+	w.mu.Unlock()
+	w.hangUp()
 }
 
 func (w *wire) cutUntil() time.Time {

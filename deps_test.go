@@ -31,6 +31,7 @@ var rooms = map[string][]string{
 	"wallet/internal":   {"wallet", "wallet/bolt11", "events", "nips", "internal/pool"},
 	"wallet/play":       {"wallet", "wallet/internal", "wallet/bolt11", "events", "nips", "internal/pool", "internal/durable"},
 	"wallet/lnd":        {"wallet", "wallet/bolt11", "events"},
+	"wallet/serve":      {"wallet", "wallet/internal", "wallet/bolt11", "events", "nips", "internal/pool", "internal/durable"},
 	"wallet/nwc":        {"wallet", "wallet/internal", "events", "nips"},
 	"relay":             {"events", "nips", "wallet", "internal/blob", "internal/httpd"},
 	"internal/pool":     {"events"},
@@ -55,7 +56,7 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "wallet/internal", "wallet/play", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "wallet/internal", "wallet/play", "wallet/serve", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},

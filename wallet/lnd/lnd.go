@@ -103,3 +103,9 @@ func (w *Wallet) Network(ctx context.Context) (string, error) {
 	}
 	return info.Chains[0].Network, nil
 }
+
+// Chain is the node's key, and how far it knows the chain.
+func (w *Wallet) Chain(ctx context.Context) (key string, height int64, block string, err error) {
+	info, err := w.Info(ctx)
+	return info.Key, info.Height, info.Block, err
+}

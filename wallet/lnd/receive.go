@@ -161,3 +161,15 @@ func (w *Wallet) await(ctx context.Context, hash wallet.Hash) (wallet.Settlement
 		}
 	}
 }
+
+// Preimage is the preimage of an invoice of its own that is paid. Errors: ErrNotFound, ErrRejected if it is not paid.
+func (w *Wallet) Preimage(ctx context.Context, hash wallet.Hash) (wallet.Preimage, error) {
+	v, err := w.lookup(ctx, hash)
+	if err != nil {
+		return wallet.Preimage{}, err
+	}
+	if v.State != stateSettled || len(v.Preimage) != 32 || wallet.Preimage(v.Preimage).Hash() != hash {
+		return wallet.Preimage{}, fmt.Errorf("%w: it is not paid", wallet.ErrRejected)
+	}
+	return wallet.Preimage(v.Preimage), nil
+}

@@ -14,6 +14,12 @@ if (process.env.ENCRYPTION) {
   payer._encryptionType = payee._encryptionType = process.env.ENCRYPTION;
 }
 const sat = 1000;
+// over real nodes: they book a moment later, and count blocks with a margin of their own
+const real = Boolean(process.env.REAL);
+const has = async (client, balance) => {
+  for (let i = 0; real && i < 500 && (await client.getBalance()).balance !== balance; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal((await client.getBalance()).balance, balance);
+};
 const preimage = () => randomBytes(32).toString("hex");
 const hashOf = (hex) => createHash("sha256").update(Buffer.from(hex, "hex")).digest("hex");
 
@@ -86,8 +92,8 @@ assert.equal(outgoing.preimage, paid.preimage);
 assert.deepEqual(outgoing.metadata, { comment: "paid" });
 assert.equal((await hear("payee", "payment_received", invoice.payment_hash)).preimage, paid.preimage);
 assert.equal((await hear("payer", "payment_sent", invoice.payment_hash)).amount, 21 * sat);
-assert.equal((await payer.getBalance()).balance, before.payer - 21 * sat);
-assert.equal((await payee.getBalance()).balance, before.payee + 21 * sat);
+await has(payer, before.payer - 21 * sat);
+await has(payee, before.payee + 21 * sat);
 
 // a hold invoice, settled: paying comes back when it is
 const key = preimage();
@@ -97,10 +103,11 @@ let back = false;
 const paying = payer.payInvoice({ invoice: hold.invoice }).then((p) => ((back = true), p));
 const accepted = await hear("payee", "hold_invoice_accepted", hold.payment_hash);
 assert.equal(accepted.state, "accepted");
-assert.equal(accepted.settle_deadline, about.block_height + 60);
+if (real) assert.ok(accepted.settle_deadline > about.block_height + 40 && accepted.settle_deadline <= about.block_height + 63);
+else assert.equal(accepted.settle_deadline, about.block_height + 60);
 assert.equal((await payee.lookupInvoice({ payment_hash: hold.payment_hash })).state, "accepted");
 assert.equal((await payer.lookupInvoice({ payment_hash: hold.payment_hash })).state, "pending");
-assert.equal((await payee.getBalance()).balance, before.payee + 21 * sat);
+await has(payee, before.payee + 21 * sat);
 assert.equal(back, false);
 await payee.settleHoldInvoice({ preimage: key });
 assert.equal((await paying).preimage, key);
@@ -117,8 +124,8 @@ await payee.cancelHoldInvoice({ payment_hash: hold2.payment_hash });
 await failing;
 assert.equal((await payer.lookupInvoice({ payment_hash: hold2.payment_hash })).state, "failed");
 await refused(payee.settleHoldInvoice({ preimage: key2 }), "PAYMENT_FAILED");
-assert.equal((await payer.getBalance()).balance, before.payer - 26 * sat);
-assert.equal((await payee.getBalance()).balance, before.payee + 26 * sat);
+await has(payer, before.payer - 26 * sat);
+await has(payee, before.payee + 26 * sat);
 
 // lists: pages, newest first, by way, by state, by time
 for (let i = 1; i <= 7; i++) {

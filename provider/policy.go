@@ -51,8 +51,8 @@ type Quota struct {
 	Keys []events.PubKey // only these; everybody if none
 }
 
-// check says what is wrong with a policy.
-func (y *Policy) check() error {
+// Check says what is wrong with a policy.
+func (y *Policy) Check() error {
 	prices := append(slices.Collect(maps.Values(y.Prices)), y.Price)
 	for _, p := range prices {
 		for _, part := range []events.Msat{p.Base, p.In, p.Out, p.Ms} {
@@ -133,7 +133,7 @@ func (y *Policy) fits(model string, most *events.Usage) error {
 
 // Set changes the policy of a running node. It is announced at once.
 func (p *Provider) Set(y Policy) error {
-	if err := y.check(); err != nil {
+	if err := y.Check(); err != nil {
 		return err
 	}
 	p.policy.Store(&y)

@@ -16,7 +16,7 @@ func TestPricesFollowTheClock(t *testing.T) {
 		Price: events.Price{Base: 1000, In: 20_001, Out: 60_000, Ms: 3}, Prices: map[string]events.Price{"dear": {Base: 5000}},
 		Times: []PriceTime{{night, 50}}, Percent: map[string]int{"high": 300}, Minimum: 2000,
 	}
-	if err := y.check(); err != nil {
+	if err := y.Check(); err != nil {
 		t.Fatal(err)
 	}
 	noon, midnight := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
@@ -64,7 +64,7 @@ func TestPoliciesThatAreWrong(t *testing.T) {
 		"a negative least":  {Minimum: -1},
 		"hours for a crazy": {Times: []PriceTime{{Percent: 1 << 30}}},
 	} {
-		if err := y.check(); err == nil {
+		if err := y.Check(); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}

@@ -67,6 +67,11 @@ func (a *app) provideCommand() *cobra.Command {
 	}
 	provideFlags(cmd)
 	ready = readyFlag(cmd, "the node's key")
+	cmd.AddCommand(
+		a.provideSettingsCommand(), a.provideSetCommand(),
+		a.providePauseCommand("pause", "Take no new jobs, also while the node runs; what was taken goes on", "true"),
+		a.providePauseCommand("resume", "Take jobs again", "false"),
+	)
 	return cmd
 }
 
@@ -165,6 +170,13 @@ func (a *app) provide(ctx context.Context, free bool, door *httpd.Server, ready 
 	}
 	defer p.Close()
 	config := a.nodeConfig(e, l, signer)
+	inForce, mark, err := a.inForce(l)
+	if err != nil {
+		return err
+	}
+	if config.Policy, err = inForce.policy(); err != nil {
+		return err
+	}
 	config.Pool, config.GPUs = p, shown(machine.Cards)
 	said := "none: everything is free"
 	if !free {
@@ -209,6 +221,7 @@ func (a *app) provide(ctx context.Context, free bool, door *httpd.Server, ready 
 	if err == nil {
 		if err = ready(&node{string(signer.PublicKey()), named, said, describe(machine)}); err == nil {
 			rooms.begin(ctx, l, p)
+			rooms.wait.Go(func() { a.follow(ctx, l, n, free, mark) })
 			err = <-ended
 		} else {
 			stop()
@@ -250,13 +263,6 @@ func (a *app) nodeConfig(e engine.Engine, l *ledger.Ledger, signer events.Signer
 	}
 	return provider.Config{
 		Name: name, About: s.text("provide.about"), Signer: signer, Relays: s.list("relays"), Ledger: l, Engine: e,
-		Policy: provider.Policy{
-			Price: events.Price{
-				Base: events.Msat(s.number("provide.price.base")), In: events.Msat(s.number("provide.price.in")),
-				Out: events.Msat(s.number("provide.price.out")), Ms: events.Msat(s.number("provide.price.ms")),
-			},
-			Prices: s.prices, Slots: int(s.number("provide.slots")),
-		},
 		Dir: s.path("jobs"), Servers: s.list("files.servers"), Pay: s.list("provide.pay"), Log: a.log,
 	}
 }

@@ -133,6 +133,9 @@ func (s *settings) check() error {
 			return s.mend(k.name, err)
 		}
 	}
+	if _, err := s.policy(); err != nil {
+		return err
+	}
 	return s.checkNotify()
 }
 

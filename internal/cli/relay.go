@@ -95,8 +95,12 @@ func (a *app) openDoor() (*httpd.Server, error) {
 	if _, err := net.ResolveTCPAddr("tcp", s.text("relay.listen")); err != nil {
 		return nil, withHint(usage("relay.listen: %w", err), "%s", again(a.args, "--listen", settingOf("relay.listen").standard))
 	}
+	keys, err := a.appKeys()
+	if err != nil {
+		return nil, err
+	}
 	c := httpd.Config{
-		Listen: s.text("relay.listen"), URL: s.text("relay.url"), Hosts: s.list("relay.hosts"), Origins: s.list("relay.origins"),
+		Keys: keys, Listen: s.text("relay.listen"), URL: s.text("relay.url"), Hosts: s.list("relay.hosts"), Origins: s.list("relay.origins"),
 		Title: s.text("relay.name"), Version: version, About: relay.About, Metrics: s.text("relay.metrics"),
 		MaxPeer:  4 * int(s.number("relay.connections_each")), // WebSockets, and what asks beside them
 		CertFile: s.text("relay.tls_cert"), KeyFile: s.text("relay.tls_key"), Log: a.log,

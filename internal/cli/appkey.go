@@ -10,11 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"infernet/consumer/gateway"
 	"infernet/internal/httpd"
 )
 
 // scopes are what app keys can be for.
-var scopes = []string{historyScope}
+var scopes = []string{historyScope, gateway.Scope}
 
 // appKeys are this data folder's app keys. The daemons see what a command changes at once.
 func (a *app) appKeys() (*httpd.Keys, error) { return httpd.OpenKeys(a.settings.path("appkeys.json")) }

@@ -42,6 +42,7 @@ var rooms = map[string][]string{
 	"internal/blob":     {"events", "wallet", "wallet/bolt11", "internal/durable", "internal/guard"},
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
 	"consumer":          {"events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
+	"consumer/gateway":  {"consumer", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
 	"cmd":               {"internal/cli"},

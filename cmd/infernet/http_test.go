@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,18 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("usage: [!] get URL [HEADER=VALUE…]")
 	}
+	send(ts, neg, http.MethodGet, args, nil)
+}
+
+// post sends a file to an address and shows the status and the answer: post URL FILE [HEADER=VALUE…].
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: [!] post URL FILE [HEADER=VALUE…]")
+	}
+	send(ts, neg, http.MethodPost, slices.Delete(slices.Clone(args), 1, 2), strings.NewReader(ts.ReadFile(args[1])))
+}
+
+func send(ts *testscript.TestScript, neg bool, method string, args []string, body io.Reader) {
 	roots := x509.NewCertPool()
 	if file := ts.Getenv("SSL_CERT_FILE"); file != "" {
 		roots.AppendCertsFromPEM([]byte(ts.ReadFile(file)))
@@ -57,8 +70,11 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	if strings.HasPrefix(url, "ws") {
 		url = "http" + strings.TrimPrefix(url, "ws")
 	}
-	req, err := http.NewRequest(http.MethodGet, url, nil)
+	req, err := http.NewRequest(method, url, body)
 	ts.Check(err)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	for _, header := range args[1:] {
 		name, value, _ := strings.Cut(header, "=")
 		if req.Header.Set(name, value); name == "Host" {
@@ -68,13 +84,13 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
 	resp, err := client.Do(req)
 	if err != nil {
-		ts.Fatalf("get %s: %v", url, err)
+		ts.Fatalf("%s %s: %v", method, url, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	said, err := io.ReadAll(resp.Body)
 	ts.Check(err)
-	io.WriteString(ts.Stdout(), strconv.Itoa(resp.StatusCode)+"\n"+string(body))
+	io.WriteString(ts.Stdout(), strconv.Itoa(resp.StatusCode)+"\n"+string(said))
 	if neg == (resp.StatusCode < 400) {
-		ts.Fatalf("get %s: %s", url, resp.Status)
+		ts.Fatalf("%s %s: %s", method, url, resp.Status)
 	}
 }

@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await, "certificate": writeCertificate, "code": code, "get": get, "eventually": eventually,
+			"await": await, "certificate": writeCertificate, "code": code, "get": get, "post": post, "eventually": eventually,
 			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "exited": exited, "object": object, "vector": vector, "variable": variable, "bunker": remoteSigner},
 	})
 }

@@ -10,11 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"infernet/consumer/gateway"
 	"infernet/internal/httpd"
 )
 
 // scopes are what app keys can be for.
-var scopes = []string{historyScope}
+var scopes = []string{historyScope, gateway.Scope}
 
 // appKeys are this data folder's app keys. The daemons see what a command changes at once.
 func (a *app) appKeys() (*httpd.Keys, error) { return httpd.OpenKeys(a.settings.path("appkeys.json")) }
@@ -44,7 +45,7 @@ func (a *app) appkeyNewCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			for _, scope := range only {
 				if !slices.Contains(scopes, scope) {
-					return usage("--scope %s: there is only %s", scope, strings.Join(scopes, ", "))
+					return usage("--scope %s: there are %s", scope, strings.Join(scopes, ", "))
 				}
 			}
 			name := strings.TrimSpace(args[0])

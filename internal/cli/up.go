@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"infernet/consumer/gateway"
 	"infernet/events"
 	"infernet/wallet/play"
 )
@@ -18,10 +19,11 @@ func (a *app) upCommand() *cobra.Command {
 	var ready *string
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Run a whole market on this machine: relay, provider and play money",
+		Short: "Run a whole market on this machine: relay, provider, gateway and play money",
 		Long: "Runs a relay, a play-money wallet service and a provider in one process, and makes wallets with play money for the\n" +
 			"provider and for you, so that 'infernet run' in another terminal just works. Play money is worth nothing.\n\n" +
-			"The relay's address answers the node's history, too, to who shows an app key ('infernet appkey') or signs with its key.\n\n" + engineHelp,
+			"The relay's address answers the node's history, too, to who shows an app key ('infernet appkey') or signs with its key.\n\n" +
+			"The relay's address is a gateway, too: apps that know OpenAI's API find the market under /v1 ('infernet gateway --help').\n\n" + engineHelp,
 		Example:     "infernet up",
 		Annotations: says("relay, node, engine; once jobs are taken"),
 		Args:        cobra.NoArgs,
@@ -41,7 +43,7 @@ func (a *app) upCommand() *cobra.Command {
 
 // up runs the parts until ctx ends or one of them fails.
 func (a *app) up(ctx context.Context, free bool, readyFile string) error {
-	unlock, err := a.settings.lock("relay", "bank", "node")
+	unlock, err := a.settings.lock("relay", "bank", "node", "gateway")
 	if err != nil {
 		return err
 	}
@@ -75,8 +77,23 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 	parts.Go(func() { stop(bank.Run(bankCtx)) })
 	defer parts.Wait()
 	defer stopBank()
+	var closeGateway func() error
+	defer func() {
+		if closeGateway != nil {
+			if err := closeGateway(); err != nil {
+				a.log.Error("cannot close the gateway", "err", err)
+			}
+		}
+	}()
 	err = a.provide(ctx, free, r.Door, func(n *node) error { // all works: a market that does not is not announced
+		var g *gateway.Gateway
+		var err error
+		if g, closeGateway, err = a.openGateway(ctx, "relay"); err != nil {
+			return err
+		}
+		g.Mount(r.Door)
 		a.tell("relay  ", "%s", r.URL())
+		a.tellGateway(r.Door, g)
 		a.tell("bank   ", "play money, worth nothing; every new account is given 100,000 sat")
 		a.tell("node   ", "%s", n.key)
 		a.tellEngine(n.engine)

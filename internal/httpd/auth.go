@@ -93,6 +93,7 @@ func (s *Server) identify(r *http.Request, m *mount) (Caller, *Refusal) {
 	switch {
 	case err != nil:
 		no = refusal(http.StatusUnauthorized, "%v", err)
+	case m.Placeholder && m.Access == Optional && p.event == "" && !strings.HasPrefix(p.key, KeyPrefix):
 	case p.event != "":
 		who, no = s.identifySigner(r, m, p.event)
 	case p.key != "":

@@ -80,7 +80,7 @@ func (a *answer) count(m *meters, mounted *mount, r *http.Request, began time.Ti
 func (s *Server) metricsHandler() http.Handler {
 	show := promhttp.HandlerFor(s.meters.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Metrics == "off" || s.Metrics == "local" && !isLocal(r) {
+		if s.Metrics == "off" || s.Metrics == "local" && !Local(r) {
 			s.refuse(w, r, nil, refusal(http.StatusForbidden,
 				"metrics are for this machine only; its operator can set %s.metrics to all", s.Named))
 			return
@@ -89,9 +89,9 @@ func (s *Server) metricsHandler() http.Handler {
 	})
 }
 
-// isLocal says whether a request comes from this machine, and not through a proxy on it. A proxy that adds no header is
-// not seen: it has to keep /metrics to itself.
-func isLocal(r *http.Request) bool {
+// Local says whether a request comes from this machine, and not through a proxy on it. A proxy that adds no header is
+// not seen: it has to keep to itself what is for this machine, as /metrics.
+func Local(r *http.Request) bool {
 	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
 		if r.Header.Get(header) != "" {
 			return false

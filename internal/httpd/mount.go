@@ -16,15 +16,18 @@ const (
 
 // Rules say which requests a mount is for, and how large they may be. The zero value is the strictest.
 type Rules struct {
-	Access    Access
-	Scope     string                   // what an app key must be for; a Nostr key is for everything
-	Allow     func(Caller) bool        // who of those that are known; everyone if unset
-	AnyHost   bool                     // whatever name the server is called by: nothing here depends on where it runs
-	AnyOrigin bool                     // pages from everywhere may call
-	Preflight bool                     // the handler itself answers pages that ask before they call (OPTIONS), with AnyOrigin
-	MaxBody   int64                    // bytes; Config.MaxBody if 0, no limit if below
-	When      func(*http.Request) bool // only such requests; others go to what else is mounted at the pattern
-	Refuse    Refuser                  // how a refusal is written; RFC 9457 if unset
+	Access Access
+	Scope  string            // what an app key must be for; a Nostr key is for everything
+	Allow  func(Caller) bool // who of those that are known; everyone if unset
+	// Placeholder says that an app key which does not look like one of ours (KeyPrefix) is no proof, rather than a wrong one:
+	// apps that insist on a key send anything. Only with Optional.
+	Placeholder bool
+	AnyHost     bool                     // whatever name the server is called by: nothing here depends on where it runs
+	AnyOrigin   bool                     // pages from everywhere may call
+	Preflight   bool                     // the handler itself answers pages that ask before they call (OPTIONS), with AnyOrigin
+	MaxBody     int64                    // bytes; Config.MaxBody if 0, no limit if below
+	When        func(*http.Request) bool // only such requests; others go to what else is mounted at the pattern
+	Refuse      Refuser                  // how a refusal is written; RFC 9457 if unset
 }
 
 // mount is a handler and its rules.

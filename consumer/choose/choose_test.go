@@ -1,0 +1,81 @@
+package choose
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"infernet/events"
+)
+
+var now = time.Unix(1_800_000_000, 0)
+
+func key(c string) events.PubKey { return events.PubKey(strings.Repeat(c, 64)) }
+
+// candidates are three that differ: a is cheap and slow, b dear and fast, c in between and never tried.
+func candidates() []Candidate {
+	return []Candidate{
+		{Node: key("a"), About: 10_000, Most: 20_000, Price: events.Price{Out: 10_000}, Measured: Measured{Jobs: 9, First: 2 * time.Second, Rate: 5}},
+		{Node: key("b"), About: 40_000, Most: 80_000, Price: events.Price{Out: 40_000}, Measured: Measured{Jobs: 9, First: 100 * time.Millisecond, Rate: 80}},
+		{Node: key("c"), About: 14_000, Most: 28_000, Price: events.Price{Out: 14_000}},
+	}
+}
+
+func order(vs []Verdict) (in, out string) {
+	for _, v := range vs {
+		if v.Out {
+			out += string(v.Node[:1])
+		} else {
+			in += string(v.Node[:1])
+		}
+	}
+	return in, out
+}
+
+func TestRank(t *testing.T) {
+	need := Need{MaxCost: 50_000, Wallet: true}
+	ten := events.Msat(12_000)
+	for _, c := range []struct {
+		name     string
+		controls Controls
+		need     Need
+		change   func([]Candidate)
+		in, out  string
+		says     string // of the last
+	}{
+		{"price", Controls{Sort: Price}, need, nil, "acb", "", "about 40 sat"},
+		{"throughput: what was not measured is no worse than the best", Controls{Sort: Throughput}, need, nil, "cba", "", "5.0 tok/s"},
+		{"latency", Controls{Sort: Latency}, need, nil, "cba", "", "first token after 2s"},
+		{"best", Controls{}, need, nil, "cba", "", "first token after 2s"},
+		{"order before all", Controls{Order: []events.PubKey{key("b")[:8]}, Sort: Price}, need, nil, "bac", "", "never tried"},
+		{"only", Controls{Only: []events.PubKey{key("b")}}, need, nil, "b", "ac", "only names others"},
+		{"ignore", Controls{Ignore: []events.PubKey{"AAAAAAAA"}, Sort: Price}, need, nil, "cb", "a", "ignore names it"},
+		{"max_price", Controls{MaxPrice: &MaxPrice{Out: &ten}}, need, nil, "a", "bc", "max_price allows 12 sat"},
+		{"too dear", Controls{Sort: Price}, Need{MaxCost: 15_000, Wallet: true}, nil, "ac", "b", "at most 15 sat may be paid"},
+		{"no wallet", Controls{}, Need{MaxCost: 50_000}, nil, "", "abc", "no wallet"},
+		{"a pause", Controls{Sort: Price}, need, func(all []Candidate) { all[0].Until, all[0].Measured.Why = now.Add(time.Second), "it fell silent" }, "cb", "a", "it fell silent"},
+		{"all have a pause", Controls{Only: []events.PubKey{key("a")}}, need, func(all []Candidate) { all[0].Until = now.Add(time.Second) }, "a", "bc", "only"},
+		{"who fails costs more", Controls{Sort: Price}, need, func(all []Candidate) { all[0].Failed = 0.5 }, "cab", "", "about 40 sat"},
+		{"who is busy waits", Controls{Sort: Price}, need, func(all []Candidate) { all[0].Load = 3 }, "cab", "", "about 40 sat"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			all := candidates()
+			if c.change != nil {
+				c.change(all)
+			}
+			got := Rank(all, c.controls, c.need, now)
+			in, out := order(got)
+			if in != c.in || out != c.out || !strings.Contains(got[len(got)-1].Why, c.says) {
+				t.Errorf("%s out %s, want %s out %s %q: %+v", in, out, c.in, c.out, c.says, got)
+			}
+		})
+	}
+}
+
+func TestControlsAreChecked(t *testing.T) {
+	for _, c := range []Controls{{Sort: "luck"}, {Only: []events.PubKey{"short"}}, {Ignore: []events.PubKey{"zzzzzzzz"}}} {
+		if c.Check() == nil {
+			t.Errorf("%+v is taken", c)
+		}
+	}
+}

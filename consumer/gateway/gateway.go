@@ -1,0 +1,117 @@
+// Package gateway is the market as HTTP for one user: what apps that know OpenAI's API speak, bought from the market's nodes.
+//
+// It promises that an app pays no more than it may: what a job can cost at most is written down against its budget before
+// the job is ordered, on the disk and one caller at a time, and what it did cost afterwards. A job goes encrypted to one
+// node whenever a living node announces the model; nothing is put into the open unless a request asks for that. Who hangs up
+// cancels the job. Errors have the shape that the API's own clients read.
+//
+// Begin with New and Mount, then buy.go: the way of one request.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"infernet/consumer"
+	"infernet/events"
+	"infernet/internal/httpd"
+)
+
+// Config says with what a gateway buys. Consumer and Path are needed.
+type Config struct {
+	Consumer *consumer.Consumer
+	Path     string        // file of the budgets
+	MaxCost  events.Msat   // most for one job, where its request says nothing; 0 means only for free
+	MaxDay   events.Msat   // most for all jobs of a day (UTC); no limit if 0
+	Pay      []string      // ways to pay, preferred first; what the wallet can, if empty
+	Life     time.Duration // until a job's deadline; 5 minutes if unset
+	Keys     bool          // app keys are needed on this machine, too; everywhere else they always are
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Gateway buys for whoever asks over HTTP.
+type Gateway struct {
+	Config
+	budget *Budget
+	roster *roster
+	record *record
+
+	ctx   context.Context // of what goes on after a request has ended
+	stop  context.CancelFunc
+	after sync.WaitGroup
+}
+
+// New opens the budgets, and settles what a crash left open in them.
+func New(c Config) (*Gateway, error) {
+	if c.Consumer == nil || c.Path == "" {
+		return nil, errors.New("gateway: consumer and path are needed")
+	}
+	if c.Life == 0 {
+		c.Life = 5 * time.Minute
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	budget, err := OpenBudget(c.Path)
+	if err != nil {
+		return nil, err
+	}
+	if err := budget.recover(c.Consumer.Ledger); err != nil {
+		return nil, errors.Join(err, budget.Close())
+	}
+	g := &Gateway{Config: c, budget: budget, roster: newRoster(c.Consumer, c.Now), record: newRecord(c.Now)}
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	return g, nil
+}
+
+// Close ends what goes on after requests, and waits for it. The server has to have ended before.
+func (g *Gateway) Close() error {
+	g.stop()
+	g.after.Wait()
+	return g.budget.Close()
+}
+
+// Budgets are the gateway's, to look at and to change.
+func (g *Gateway) Budgets() *Budget { return g.budget }
+
+// Scope is what an app key must be for.
+const Scope = "gateway"
+
+// maxBody is how large a request may be that says all in its own body, in bytes.
+const maxBody = 1 << 20
+
+// Mount puts the gateway's paths into a server.
+func (g *Gateway) Mount(s *httpd.Server) {
+	open := httpd.Rules{
+		Access: httpd.Optional, Placeholder: true, Scope: Scope, MaxBody: maxBody, Refuse: refuseOpenAI,
+		When: func(r *http.Request) bool { return !g.Keys && httpd.Local(r) },
+	}
+	mount := func(pattern string, refuse httpd.Refuser, most int64, h http.HandlerFunc) {
+		rules := open
+		rules.Refuse, rules.MaxBody = refuse, most
+		s.Mount(pattern, rules, h)
+		rules.When, rules.Access, rules.Placeholder = nil, httpd.Known, false
+		s.Mount(pattern, rules, h)
+	}
+	mount("POST /v1/chat/completions", refuseOpenAI, maxBody, g.serveChat)
+	mount("POST /v1/completions", refuseOpenAI, maxBody, g.serveCompletion)
+	mount("POST /v1/embeddings", refuseOpenAI, maxBody, g.serveEmbeddings)
+	mount("GET /v1/models", refuseOpenAI, maxBody, g.serveModels)
+	mount("GET /v1/models/{id...}", refuseOpenAI, maxBody, g.serveModel)
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		mount(method+" /v1/", refuseOpenAI, maxBody, serveNothing)
+	}
+}
+
+// serveNothing answers what the gateway does not have, in the shape that its callers read.
+func serveNothing(w http.ResponseWriter, r *http.Request) {
+	refuse(w, &failure{Status: http.StatusNotFound, Type: invalidRequest, Code: "unknown_url", Message: "there is nothing for " + r.Method + " at " + r.URL.Path + "; what there is: /docs"})
+}

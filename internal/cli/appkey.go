@@ -45,7 +45,7 @@ func (a *app) appkeyNewCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			for _, scope := range only {
 				if !slices.Contains(scopes, scope) {
-					return usage("--scope %s: there is only %s", scope, strings.Join(scopes, ", "))
+					return usage("--scope %s: there are %s", scope, strings.Join(scopes, ", "))
 				}
 			}
 			name := strings.TrimSpace(args[0])

@@ -14,7 +14,7 @@ import (
 	"infernet/internal/store"
 )
 
-// openDoor opens the listener of a daemon, as the settings of its part say: relay or provide.
+// openDoor opens the listener of a daemon, as the settings of its part say: relay, provide or gateway.
 func (a *app) openDoor(part, about string) (*httpd.Server, error) {
 	s := a.settings
 	listen := part + ".listen"

@@ -18,6 +18,7 @@ import (
 	"infernet/consumer/gateway"
 	"infernet/events"
 	"infernet/internal/httpd"
+	"infernet/nips/nip98"
 	"infernet/provider"
 	"infernet/wallet"
 )
@@ -296,6 +297,31 @@ func TestGatewayRefuses(t *testing.T) {
 	chat("model of the key", chatOf("hi", "model", "third"), 403, "model_not_allowed", "echo, other", "X-Api-Key", secret)
 	other, _ := d.key(httpd.AppKey{Name: "reader", Scopes: []string{"history"}})
 	check("scope", d.post("/v1/chat/completions", chatOf("hi"), "X-Api-Key", other), 403, "", "not for gateway")
+}
+
+// TestGatewaySpendsForItsOwnerOnly signs requests by a Nostr key (NIP-98): everybody has one, and only the owner's buys.
+func TestGatewaySpendsForItsOwnerOnly(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	owner, stranger := events.GenerateKeys(), events.GenerateKeys()
+	d := n.gateway(t, func(c *gateway.Config) { c.Keys, c.Owners = true, []events.PubKey{owner.PublicKey()} })
+	n.Provider("node", "echo:", nil)
+	signed := func(keys *events.Keys, method, path, body string) said {
+		t.Helper()
+		ev := nip98.Request{URL: d.URL + path, Method: method, Body: []byte(body)}.Event(time.Now())
+		if err := keys.Sign(ctx, ev); err != nil {
+			t.Fatal(err)
+		}
+		return d.ask(ctx, method, path, body, "Authorization", nip98.Header(ev))
+	}
+	Eventually(t, "the gateway sees the node", func() bool { return strings.Contains(signed(owner, "GET", "/v1/models", "").text, `"echo"`) })
+	body := `{"model":"echo","messages":[{"role":"user","content":"hi"}],"max_tokens":2}`
+	if got := signed(stranger, "POST", "/v1/chat/completions", body); got.code != http.StatusForbidden {
+		t.Errorf("a stranger: %d %s", got.code, got.text)
+	}
+	if got := signed(owner, "POST", "/v1/chat/completions", body); got.code != http.StatusOK {
+		t.Errorf("the owner: %d %s", got.code, got.text)
+	}
 }
 
 // TestGatewayCancels hangs up in the middle of a stream: the node hears that the job is cancelled, and the budget counts what

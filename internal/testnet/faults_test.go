@@ -47,7 +47,9 @@ func (f fault) where() string {
 	return fmt.Sprintf("%s %s %d", f.Party, f.Way, f.Nth)
 }
 
-func (f fault) String() string { return fmt.Sprintf("%s, %s, %s %s", f.Pay, f.where(), f.Act, f.whom()) }
+func (f fault) String() string {
+	return fmt.Sprintf("%s, %s, %s %s", f.Pay, f.where(), f.Act, f.whom())
+}
 
 // processes are the parties of a market.
 var processes = []string{"relay", "bank", "provider", "consumer"}
@@ -322,7 +324,9 @@ func (c *tally) String() string {
 		}
 		return n
 	}
-	line("at", func(column string) any { return strings.NewReplacer("relay", "rel", "provider", "prov", "consumer", "cons").Replace(column) }, "violations")
+	line("at", func(column string) any {
+		return strings.NewReplacer("relay", "rel", "provider", "prov", "consumer", "cons").Replace(column)
+	}, "violations")
 	total, violations := 0, 0
 	for _, where := range slices.Sorted(maps.Keys(c.happened)) {
 		line(where, func(column string) any { return dot(sum(c.happened[where], column)) }, c.wrong[where])

@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"context"
 	"errors"
 	"net"
 	"path/filepath"
@@ -42,6 +43,7 @@ type parties struct {
 type party struct {
 	process
 
+	once sync.Once // for what it says
 	mu   sync.Mutex
 	run  *running
 	over bool
@@ -303,6 +305,9 @@ func (m *parties) audit() {
 	if err := s.Check(); err != nil {
 		m.t.Error(err)
 	}
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	s.Run(over) // which closes the books
 }
 
 func (m *parties) balance(name string) (have events.Msat) {

@@ -82,7 +82,11 @@ func (p *Provider) lock(life, ctx context.Context, j *job) (wallet.Settlement, e
 		return none, p.owe(life, j, refuse(events.CodeUnavailable, "the payment is locked for %d blocks only, %d are needed", held.Blocks, leastLeft))
 	}
 	until := binary.BigEndian.AppendUint64(nil, uint64(p.Now().Add(p.HoldFor).Unix()))
-	if until, err = p.Ledger.Put(j.req.ID, "held until", until); err != nil {
+	err = p.write(life, func() (err error) {
+		until, err = p.Ledger.Put(j.req.ID, "held until", until)
+		return err
+	})
+	if err != nil {
 		return none, fmt.Errorf("journal: %w", err)
 	}
 	j.heldTil = time.Unix(int64(binary.BigEndian.Uint64(until)), 0)
@@ -130,7 +134,11 @@ func (p *Provider) letGo(ctx context.Context, j *job, why error) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.Ledger.Put(j.req.ID, "let go", []byte(why.Error())); err != nil {
+	err = p.write(ctx, func() error {
+		_, err := p.Ledger.Put(j.req.ID, "let go", []byte(why.Error()))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	err = p.insist(ctx, func() error { return p.Wallet.(wallet.Holder).Cancel(ctx, r.Hash()) })

@@ -193,7 +193,7 @@ func (p *Provider) close(ctx context.Context, j *job, err error) {
 	if !j.tracked {
 		return
 	}
-	if err := errors.Join(j.onDisk(), p.Ledger.Finish(j.req.ID, end)); err != nil {
+	if err := errors.Join(j.onDisk(), p.write(ctx, func() error { return p.Ledger.Finish(j.req.ID, end) })); err != nil {
 		p.Log.Error("cannot close the job in the ledger", "job", j.req.ID, "err", err)
 	}
 }

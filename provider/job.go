@@ -13,6 +13,7 @@ import (
 	"infernet/engine"
 	"infernet/events"
 	"infernet/internal/ledger"
+	"infernet/internal/pool"
 )
 
 // job is one request being served, with what the journal knows of it.
@@ -123,7 +124,7 @@ func (p *Provider) say(ctx context.Context, j *job, m events.Message, wait bool)
 	if err != nil {
 		return err
 	}
-	if err := p.Ledger.Keep(j.req.ID, ev); err != nil {
+	if err := p.write(ctx, func() error { return p.Ledger.Keep(j.req.ID, ev) }); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	switch m := m.(type) {
@@ -187,14 +188,50 @@ var errUsed = refuse(events.CodeConflict, "this job or its payment was used befo
 func (p *Provider) publish(ctx context.Context, j *job, ev *nostr.Event, wait bool) error {
 	sent := p.Pool.Send(ctx, ev)
 	if wait {
-		return <-sent
+		return p.press(ctx, ev, sent)
 	}
 	p.working.Go(func() {
-		if err := <-sent; err != nil && ctx.Err() == nil {
+		if err := p.press(ctx, ev, sent); err != nil && ctx.Err() == nil {
 			p.Log.Warn("a relay did not take it", "job", j.req.ID, "kind", ev.Kind, "err", err)
 		}
 	})
 	return nil
+}
+
+// press waits until a relay has an event. A relay with trouble of its own, such as a full disk, is told again while ctx
+// lasts: the customer may have paid for what it does not take.
+func (p *Provider) press(ctx context.Context, ev *nostr.Event, sent <-chan error) error {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := <-sent
+		var no *pool.RefusedError
+		if !errors.As(err, &no) || no.Prefix() != "error" || nostr.IsEphemeralKind(ev.Kind) {
+			return err
+		}
+		p.Log.Warn("a relay has trouble, is told again", "kind", ev.Kind, "err", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+		sent = p.Pool.Send(ctx, ev)
+	}
+}
+
+// write writes into the ledger. A job that money depends on does not end because the disk is full: it goes on when there is
+// room.
+func (p *Provider) write(ctx context.Context, write func() error) error {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		err := write()
+		if !errors.Is(err, ledger.ErrFull) {
+			return err
+		}
+		p.Log.Error("the ledger cannot be written, tries again", "err", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
 }
 
 // head is what every message of the job has in common.

@@ -147,7 +147,7 @@ func (p *Provider) awaitAward(ctx context.Context, j *job) error {
 			if err := p.checkAward(ctx, j); err != nil {
 				return err
 			}
-			if err := p.Ledger.Keep(j.req.ID, award.ev); err != nil {
+			if err := p.write(ctx, func() error { return p.Ledger.Keep(j.req.ID, award.ev) }); err != nil {
 				return fmt.Errorf("journal: %w", err)
 			}
 			p.Step(j.req.ID, "awarded")
@@ -227,16 +227,20 @@ func (p *Provider) charge(life, ctx context.Context, j *job) error {
 		h := r.Hash()
 		hash = &h
 	}
-	return p.start(j, hash)
+	return p.start(life, j, hash)
 }
 
 // start claims the payment and the job, both once and durably. A job of the journal was started before the crash.
-func (p *Provider) start(j *job, hash *wallet.Hash) error {
+func (p *Provider) start(ctx context.Context, j *job, hash *wallet.Hash) error {
 	j.gift = false // it is used
 	if j.begun != nil {
 		return nil
 	}
-	first, err := p.Ledger.Begin(j.req.ID, hash)
+	first := false
+	err := p.write(ctx, func() (err error) {
+		first, err = p.Ledger.Begin(j.req.ID, hash)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}

@@ -174,7 +174,7 @@ func (p *Provider) make(ctx context.Context, j *job, out *engine.Output) error {
 	if err != nil {
 		return refuse(events.CodeTooLarge, "%v", err)
 	}
-	if err := p.Ledger.Keep(j.req.ID, ev); err != nil {
+	if err := p.write(ctx, func() error { return p.Ledger.Keep(j.req.ID, ev) }); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	j.result = result

@@ -20,6 +20,9 @@ import (
 // ErrForeign says that a file is no database, another program's, or of a later version.
 var ErrForeign = errors.New("not a file of this version of infernet")
 
+// ErrFull says that the disk takes nothing more. What is on it can be read, and written to again once there is room.
+var ErrFull = errors.New("the disk is full")
+
 // Schema is what a file holds: statements that make its tables, and their version, from 1.
 type Schema struct {
 	Version int
@@ -136,10 +139,23 @@ func IsFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || is(err, s
 func (db *DB) Write(f func(tx *Tx) error) error {
 	tx, err := db.BeginTx(context.Background(), nil) // a fact that money depends on is not given up half-way
 	if err != nil {
-		return err
+		return full(err)
 	}
 	if err := f(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		undone := tx.Rollback()
+		if is(err, sqlite3.SQLITE_FULL) || is(err, sqlite3.SQLITE_IOERR) {
+			return full(err) // SQLite has rolled back by itself, and says so
+		}
+		return errors.Join(err, undone)
 	}
-	return tx.Commit()
+	return full(tx.Commit())
+}
+
+// full tells a full disk from other trouble. SQLite calls it a fault of the disk where a file is made larger for memory
+// that is shared.
+func full(err error) error {
+	if is(err, sqlite3.SQLITE_FULL) || is(err, sqlite3.SQLITE_IOERR) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
 }

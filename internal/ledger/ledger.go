@@ -38,6 +38,9 @@ create index jobs_open   on jobs (role, seq) where end is null;
 // ErrForeign says that a file is no ledger of this version.
 var ErrForeign = durable.ErrForeign
 
+// ErrFull says that the disk takes nothing more; nothing was written.
+var ErrFull = durable.ErrFull
+
 // Open opens a ledger, and makes it if there is none, readable by its owner only.
 func Open(path string) (*Ledger, error) {
 	db, err := durable.Open(path, schema)

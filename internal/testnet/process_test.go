@@ -27,19 +27,21 @@ import (
 
 // process is a party that runs in a process of its own, so that it can be killed.
 type process struct {
-	Role   string // relay, bank, provider or consumer
-	Relay  string
-	Dir    string
-	Wallet string
-	Secret string // of a bank or a provider
-	Listen string // of a relay
-	Engine string
-	Crash  string // the step at which it kills itself with SIGKILL
-	Order  *consumer.Order
-	Resume bool
-	Skew   time.Duration // how far its clock is off
-	Pause  string        // the step at which it waits until there is the file Go
-	Go     string
+	Role     string // relay, bank, provider or consumer
+	Relay    string
+	Dir      string
+	Wallet   string
+	Secret   string // of a bank or a provider
+	Listen   string // of a relay
+	Engine   string
+	Crash    string // the step at which it kills itself with SIGKILL
+	Order    *consumer.Order
+	Resume   bool
+	Skew     time.Duration // how far its clock is off
+	Pause    string        // the step at which it waits until there is the file Go
+	Go       string
+	Free     bool      // a provider wants no money
+	Shopping *shopping // a consumer buys many jobs
 
 	hear func(line string) // told each line that it says; may be nil
 }
@@ -136,9 +138,13 @@ func (p *process) provide(ctx context.Context, w wallet.Receiver, l *ledger.Ledg
 	if err != nil {
 		return err
 	}
+	price := Price
+	if p.Free {
+		price = events.Price{}
+	}
 	n, err := provider.New(ctx, provider.Config{
 		Name: "killed", Signer: keys, Pool: pool.New(ctx, []string{p.Relay}, pool.WithSigner(keys)), Relays: []string{p.Relay}, Ledger: l,
-		Engine: e, Wallet: w, Policy: provider.Policy{Price: Price}, Step: p.at, Now: p.now,
+		Engine: e, Wallet: w, Policy: provider.Policy{Price: price}, Step: p.at, Now: p.now,
 	})
 	if err != nil {
 		return err
@@ -151,6 +157,9 @@ func (p *process) buy(ctx context.Context, w wallet.Payer, l *ledger.Ledger) err
 	c, err := consumer.New(consumer.Config{Pool: pool.New(ctx, []string{p.Relay}), Relays: []string{p.Relay}, Ledger: l, Wallet: w, Step: p.at, Now: p.now})
 	if err != nil {
 		return err
+	}
+	if p.Shopping != nil {
+		return p.shop(ctx, c, l)
 	}
 	var got *consumer.Delivery
 	if p.Resume {

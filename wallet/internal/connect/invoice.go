@@ -100,6 +100,14 @@ func (c *Client) Settle(ctx context.Context, r wallet.Preimage) error {
 	case over(t):
 		return fmt.Errorf("%w: %v", wallet.ErrExpired, err)
 	}
+	return passing(err)
+}
+
+// passing is for what the wallet failed to do by trouble of its own: the same may be asked for again.
+func passing(err error) error {
+	if no := (*nip47.Error)(nil); errors.As(err, &no) && no.Code == nip47.CodeInternal {
+		return fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
+	}
 	return err
 }
 
@@ -118,7 +126,7 @@ func (c *Client) Cancel(ctx context.Context, hash wallet.Hash) error {
 	case over(t):
 		return nil
 	}
-	return err
+	return passing(err)
 }
 
 // worst is what is said of a method that the books could not confirm: if they are silent, nobody knows.

@@ -67,6 +67,7 @@ var doors = map[string][]string{
 	"github.com/btcsuite/btcd":            {"wallet/bolt11", "wallet/play"},
 	"github.com/minio/sio":                {"internal/blob"},
 	"golang.org/x/image":                  {"internal/guard"},
+	"rsc.io/qr":                           {"internal/cli"},
 
 	"github.com/godbus/dbus": {"internal/notify"},
 	"github.com/pocketbase":  {"internal/store/pbstore"},

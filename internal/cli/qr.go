@@ -56,7 +56,7 @@ type qrPayer struct {
 
 var (
 	_ wallet.Wallet = (*qrPayer)(nil)
-	_ wallet.Payer  = (*qrPayer)(nil)
+	_ wallet.Shower = (*qrPayer)(nil)
 )
 
 func (a *app) newQRPayer() *qrPayer {
@@ -87,10 +87,17 @@ func (q *qrPayer) Pay(ctx context.Context, raw string, _ events.Msat) (wallet.Pr
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(v.Expires().Sub(q.now())):
+		return wallet.Preimage{}, fmt.Errorf("%w: it was shown; whether anybody paid it, only its payee knows", wallet.ErrInFlight)
+	case <-time.After(v.Expires().Add(shownFor).Sub(q.now())):
 	}
-	return wallet.Preimage{}, fmt.Errorf("%w: it was shown; whether anybody paid it, only its payee knows", wallet.ErrInFlight)
+	return wallet.Preimage{}, fmt.Errorf("%w, and its node does not say that anybody paid it", wallet.ErrExpired)
 }
+
+// shownFor is how long after its end a payment of the last moment may still be heard of.
+const shownFor = 5 * time.Second
+
+// Shows says that this payer only shows.
+func (q *qrPayer) Shows() {}
 
 // Sent says that nobody here knows.
 func (q *qrPayer) Sent(context.Context, wallet.Hash) (wallet.Payment, error) {

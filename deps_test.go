@@ -72,6 +72,7 @@ var doors = map[string][]string{
 	"github.com/robfig/cron":              {"provider"},
 	"github.com/NVIDIA/go-nvml":           {"engine/gpu"},
 	"github.com/shirou/gopsutil":          {"engine/gpu"},
+	"rsc.io/qr":                           {"internal/cli"},
 
 	"github.com/godbus/dbus": {"internal/notify"},
 	"github.com/pocketbase":  {"internal/store/pbstore"},

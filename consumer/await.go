@@ -20,7 +20,7 @@ import (
 func (j *job) await(ctx context.Context) error {
 	for {
 		at := j.mine()
-		if j.paying == nil || at.Result() != nil && j.sealed() || j.hold() {
+		if j.paying == nil || at.Result() != nil && (j.sealed() || j.shown()) || j.hold() {
 			switch at.State {
 			case events.StateDelivered, events.StateSettled:
 				return nil

@@ -68,6 +68,12 @@ func (j *job) ways() []string {
 // payWays are the ways to pay that this package knows, besides for free.
 var payWays = []string{events.PayPrepaid, events.PayHold, events.PaySealed}
 
+// shown says whether the invoice is only shown, for somebody else to pay.
+func (j *job) shown() bool {
+	_, ok := j.c.Wallet.(wallet.Shower)
+	return ok
+}
+
 // limit is the most this job may cost: what was offered, or the bid, and never more than the order allows.
 func (j *job) limit() events.Msat {
 	most := j.order.MaxCost
@@ -220,6 +226,9 @@ func (j *job) payDone(p payment) error {
 			j.c.Log.Warn("the node took the locked money before a result is here", "job", j.req.ID, "node", j.node)
 		}
 		return nil
+	}
+	if j.shown() && j.started() {
+		return nil // somebody has paid what was shown: its node works
 	}
 	if j.hold() && errors.Is(p.err, wallet.ErrRejected) {
 		return j.cameBack(p.err)

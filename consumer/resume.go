@@ -143,6 +143,7 @@ func (j *job) askWallet(ctx context.Context) error {
 	}
 	sent, err := j.c.Wallet.Sent(ctx, c.Hash)
 	switch {
+	case j.shown(): // again, if it can still be paid
 	case err != nil && !errors.Is(err, wallet.ErrNotFound):
 		return err
 	case err == nil && sent.State == wallet.Succeeded:

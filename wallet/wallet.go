@@ -130,6 +130,13 @@ type Payer interface {
 	Sent(ctx context.Context, hash Hash) (Payment, error)
 }
 
+// Shower is a Payer that shows invoices, for anybody to pay: that one was paid, only its payee says. Pay returns ErrExpired
+// when it cannot be paid any more, and Sent never knows.
+type Shower interface {
+	Payer
+	Shows()
+}
+
 // Sealer is a Receiver that can make an invoice for a preimage that the caller chose.
 type Sealer interface {
 	SealedInvoice(ctx context.Context, ask InvoiceRequest, r Preimage) (*Invoice, error)

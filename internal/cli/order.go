@@ -138,6 +138,14 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 		}
 		order.Inputs = append(order.Inputs, in)
 	}
+	if s.text("wallet") == qrScheme { // what is only shown gives nobody the preimage
+		if len(order.Pay) == 0 {
+			order.Pay = []string{events.PayPrepaid}
+		}
+		if slices.Contains(order.Pay, events.PaySealed) || slices.Contains(order.Pay, events.PayHold) || order.Hedge > 0 {
+			return order, withHint(usage("with the wallet qr: jobs are prepaid, to one node"), "infernet run --pay prepaid --hedge 0s %s", quoted(tryPrompt))
+		}
+	}
 	if slices.Contains(order.Pay, events.PayFree) {
 		order.MaxCost, order.Pay = 0, nil
 	}

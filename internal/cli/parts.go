@@ -50,6 +50,9 @@ func (a *app) openWallet(ctx context.Context, setting, made string) (wallet.Wall
 		}
 		at = "file:" + made
 	}
+	if at == qrScheme {
+		return a.newQRPayer(), nil
+	}
 	path, filed := strings.CutPrefix(at, "file:")
 	if filed {
 		address, err := readSecret(path)

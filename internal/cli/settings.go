@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,7 +162,7 @@ func (s *settings) checkOne(k setting) error {
 	case "yesno":
 		_, err = strconv.ParseBool(v)
 	case "file":
-		if v != "" && strings.Contains(v, "secret=") {
+		if v != "" && (strings.Contains(v, "secret=") || bareMacaroon(v)) {
 			return usage("%s (from %s) holds a secret; put the address into a file only you can read and set %s to file:/path of it", k.name, s.source[k.name], k.name)
 		}
 	}
@@ -169,6 +170,16 @@ func (s *settings) checkOne(k setting) error {
 		return usage("%s (from %s): %q is no %s", k.name, s.source[k.name], v, k.kind)
 	}
 	return nil
+}
+
+// bareMacaroon says whether a wallet's address holds a macaroon itself, rather than the path of its file.
+func bareMacaroon(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return strings.Contains(address, "macaroon=")
+	}
+	macaroon := u.Query().Get("macaroon")
+	return macaroon != "" && !strings.Contains(macaroon, "/")
 }
 
 func (s *settings) text(name string) string { return s.values[name] }

@@ -15,7 +15,7 @@ type setting struct {
 var table = []setting{
 	{"data_dir", "", "text", "folder for keys, ledgers and events"},
 	{"relays", "ws://127.0.0.1:3000", "list", "relays where jobs are bought and sold"},
-	{"wallet", "", "file", "wallet to pay from: file:/path of a file that holds its address"},
+	{"wallet", "", "file", "wallet to pay from: file:/path of a file that holds its address; or qr: to show invoices and pay them from elsewhere"},
 	{"password_file", "", "text", "file that holds the password of encrypted keys; asked for at the terminal if unset"},
 	{"files.servers", "", "list", "file servers; those beside the relays if unset"},
 	{"log.level", "warn", "text", "debug, info, warn or error"},

@@ -47,8 +47,9 @@ type Config struct {
 type Consumer struct {
 	Config
 
-	mu    sync.Mutex
-	nodes map[events.PubKey]known
+	mu      sync.Mutex
+	nodes   map[events.PubKey]known
+	looking map[events.PubKey]*look
 }
 
 // New checks the config.
@@ -71,7 +72,7 @@ func New(c Config) (*Consumer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Consumer{Config: c, nodes: map[events.PubKey]known{}}, nil
+	return &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}}, nil
 }
 
 // Ways to buy.

@@ -88,10 +88,44 @@ func (c *Consumer) lookUp(ctx context.Context, filter nostr.Filter) ([]Node, err
 func (c *Consumer) node(ctx context.Context, key events.PubKey) (Node, error) {
 	c.mu.Lock()
 	k, ok := c.nodes[key]
-	c.mu.Unlock()
+	under := c.looking[key]
 	if ok && c.Now().Sub(k.at) < nodesFor {
+		c.mu.Unlock()
 		return k.Node, nil
 	}
+	if under != nil { // many jobs at one node ask once: relays bound how much is asked at the same time
+		c.mu.Unlock()
+		select {
+		case <-under.done:
+		case <-ctx.Done():
+			return Node{}, context.Cause(ctx)
+		}
+		if under.gone {
+			return c.node(ctx, key)
+		}
+		return under.node, under.err
+	}
+	under = &look{done: make(chan struct{})}
+	c.looking[key] = under
+	c.mu.Unlock()
+	under.node, under.err = c.lookUpOne(ctx, key)
+	under.gone = under.err != nil && ctx.Err() != nil
+	c.mu.Lock()
+	delete(c.looking, key)
+	c.mu.Unlock()
+	close(under.done)
+	return under.node, under.err
+}
+
+// look is a look-up under way.
+type look struct {
+	done chan struct{}
+	node Node
+	err  error
+	gone bool // who asked has left: the answer says nothing
+}
+
+func (c *Consumer) lookUpOne(ctx context.Context, key events.PubKey) (Node, error) {
 	nodes, err := c.lookUp(ctx, nostr.Filter{
 		Kinds: []int{events.KindAnnouncement, events.KindHeartbeat}, Authors: []string{string(key)},
 	})

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"infernet/events"
@@ -192,7 +193,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var no *refusal
 	switch {
 	case errors.As(err, &no):
-	case durable.IsFull(err):
+	case errors.Is(err, durable.ErrFull), errors.Is(err, syscall.ENOSPC):
 		s.Log.Error("cannot write", "err", err)
 		no = refuse(http.StatusInsufficientStorage, "the server cannot write any more")
 	default:

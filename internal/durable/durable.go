@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -131,9 +130,6 @@ func is(err error, kind int) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == kind
 }
-
-// IsFull says whether something was not written because the disk is full.
-func IsFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || is(err, sqlite3.SQLITE_FULL) }
 
 // Write runs f in one commit: when Write returns nil, it is on the disk; when it returns an error, nothing of it is.
 func (db *DB) Write(f func(tx *Tx) error) error {

@@ -119,7 +119,7 @@ func TestKillsOfADay(t *testing.T) {
 		select {
 		case <-limit:
 			t.Fatalf("after 50 min, %d of %d customers have all", d.shopped.Load(), customers)
-		case <-time.After(time.Duration(rnd.Int64N(int64(2*pause)))):
+		case <-time.After(time.Duration(rnd.Int64N(int64(2 * pause)))):
 			whom := slices.Concat(nodes, names)[rnd.IntN(len(nodes)+len(names))]
 			d.kill(whom)
 			kills[whom]++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,7 +57,8 @@ func TestQueueStarvesNobody(t *testing.T) {
 		q := newQueue(1)
 		ctx, stop := context.WithCancel(t.Context())
 		var wait sync.WaitGroup
-		served, before := 0, -1
+		var served atomic.Int64
+		before := int64(-1)
 		for range 16 { // each comes again at once
 			wait.Go(func() {
 				for {
@@ -65,17 +67,17 @@ func TestQueueStarvesNobody(t *testing.T) {
 						return
 					}
 					time.Sleep(time.Second)
-					served++
+					served.Add(1)
 					done()
 				}
 			})
 		}
 		time.Sleep(10 * time.Second)
-		begun := served
+		begun := served.Load()
 		wait.Go(func() {
 			done, err := q.slot(ctx, place{rank: 0, due: time.Now().Add(time.Hour)})
 			if err == nil {
-				before = served - begun
+				before = served.Load() - begun
 				done()
 			}
 			stop()

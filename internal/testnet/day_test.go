@@ -30,6 +30,9 @@ import (
 // is done twice, none starves, no lease lapses while its job runs.
 func TestOneDay(t *testing.T) {
 	jobs := 1200
+	if testing.Short() {
+		jobs = 300
+	}
 	if os.Getenv("INFERNET_LONG") != "" {
 		jobs = 4000
 	}
@@ -51,7 +54,8 @@ func TestOneDay(t *testing.T) {
 type day struct {
 	t      *testing.T
 	dir    string
-	rand   *rand.Rand
+	rand   *rand.Rand // of what is asked
+	minds  *rand.Rand // of who changes his mind
 	relay  *stillRelay
 	wallet *stillWallet
 	engine *dayEngine
@@ -119,7 +123,7 @@ func (e *dayEngine) Close() error { return nil }
 
 func newDay(t *testing.T, seed uint64, dir string) *day {
 	d := &day{
-		t: t, dir: dir, rand: rand.New(rand.NewPCG(seed, 1)), engine: &dayEngine{began: map[events.ID]time.Time{}, done: map[events.ID]int{}},
+		t: t, dir: dir, rand: rand.New(rand.NewPCG(seed, 1)), minds: rand.New(rand.NewPCG(seed, 2)), engine: &dayEngine{began: map[events.ID]time.Time{}, done: map[events.ID]int{}},
 		node: events.GenerateKeys(), began: time.Now(), jobs: map[events.ID]*dayJob{},
 	}
 	d.relay, d.wallet = newStillRelay(), newStillWallet()
@@ -273,7 +277,7 @@ func (d *day) hear(ctx context.Context, ev *nostr.Event, customer events.Signer)
 			return // said again after a restart
 		}
 		j.price = m.Amount
-		if d.rand.IntN(25) == 0 {
+		if d.minds.IntN(25) == 0 {
 			return // who changes his mind
 		}
 		switch err := d.wallet.pay(m.Bolt11); {

@@ -20,7 +20,8 @@ type customers struct {
 	given  map[events.PubKey]int
 	all    int // given in all
 	minute int64
-	told   map[events.PubKey]int // refusals in this minute
+	told   map[events.PubKey]int  // refusals in this minute
+	single map[events.PubKey]bool // whose next job is given away
 }
 
 // Bounds of what is remembered. What is forgotten is treated as unknown.
@@ -33,7 +34,7 @@ const (
 )
 
 func newCustomers() *customers {
-	return &customers{known: map[events.PubKey]bool{}, given: map[events.PubKey]int{}, told: map[events.PubKey]int{}}
+	return &customers{known: map[events.PubKey]bool{}, given: map[events.PubKey]int{}, told: map[events.PubKey]int{}, single: map[events.PubKey]bool{}}
 }
 
 // remember notes that a key has paid.
@@ -54,6 +55,9 @@ func (c *customers) knows(key events.PubKey) bool {
 
 // gift says whether a job of a key is given away, and counts it; regain gives back what was not used.
 func (c *customers) gift(key events.PubKey, q Quota, now time.Time) bool {
+	if c.granted(key) {
+		return true
+	}
 	if q.Jobs == 0 || len(q.Keys) > 0 && !slices.Contains(q.Keys, key) {
 		return false
 	}
@@ -66,6 +70,22 @@ func (c *customers) gift(key events.PubKey, q Quota, now time.Time) bool {
 	c.given[key]++
 	c.all++
 	return true
+}
+
+// granted uses up a single gift.
+func (c *customers) granted(key events.PubKey) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	had := c.single[key]
+	delete(c.single, key)
+	return had
+}
+
+// Give gives the next job of a key away.
+func (p *Provider) Give(key events.PubKey) {
+	p.customers.mu.Lock()
+	defer p.customers.mu.Unlock()
+	p.customers.single[key] = true
 }
 
 // regain takes a gift back that was not used.

@@ -37,9 +37,10 @@ type Config struct {
 	Engine engine.Engine
 	Wallet wallet.Receiver // nil: everything is free
 
-	Policy              // how it deals at first; Set changes it
-	Pay    []string     // ways to be paid, preferred first; free or prepaid, hold and sealed, as price and wallet allow, if unset
-	GPUs   []events.GPU // its graphics cards, as found
+	Policy                  // how it deals at first; Set changes it
+	Pay    []string         // ways to be paid, preferred first; free or prepaid, hold and sealed, as price and wallet allow, if unset
+	GPUs   []events.GPU     // its graphics cards, as found
+	Speeds map[string]Speed // of models that were measured; what jobs take is learned anew from there
 
 	Dir       string       // where files of jobs are while they are worked on; the system's folder for such if unset
 	Servers   []string     // file servers that results go to; those beside Relays if unset
@@ -151,6 +152,9 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	}
 	if err := p.Set(c.Policy); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
+	}
+	for model, s := range c.Speeds {
+		p.pace.models[model] = s.Each
 	}
 	if err := p.meet(); err != nil {
 		return nil, err

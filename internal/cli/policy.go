@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,14 +19,13 @@ import (
 var live = []string{
 	"provide.slots", "provide.price.base", "provide.price.in", "provide.price.out", "provide.price.ms", "provide.price.minimum", "provide.price.hours",
 	"provide.price.low", "provide.price.normal", "provide.price.high", "provide.free_jobs", "provide.free_jobs_all", "provide.hours", "provide.zone",
-	"provide.models", "provide.limits", "provide.paused", "provide.allow", "provide.block", "provide.work",
+	"provide.models", "provide.model_prices", "provide.limits", "provide.paused", "provide.allow", "provide.block", "provide.work",
 }
 
 // policy is how a node deals, as the settings say. Its error names the setting that is wrong.
 func (s *settings) policy() (y provider.Policy, err error) {
 	number := func(name string) events.Msat { return events.Msat(s.number(name)) }
 	y = provider.Policy{
-		Prices:  s.prices,
 		Price:   events.Price{Base: number("provide.price.base"), In: number("provide.price.in"), Out: number("provide.price.out"), Ms: number("provide.price.ms")},
 		Percent: map[string]int{},
 		Minimum: number("provide.price.minimum"), Quota: provider.Quota{Jobs: int(s.number("provide.free_jobs")), All: int(s.number("provide.free_jobs_all"))},
@@ -74,6 +74,12 @@ func (s *settings) policy() (y provider.Policy, err error) {
 		}
 		y.Times = append(y.Times, provider.PriceTime{Window: w, Percent: percent})
 	}
+	named, err := modelPrices(s.text("provide.model_prices"))
+	if err != nil {
+		return wrong("provide.model_prices", err)
+	}
+	y.Prices = maps.Clone(s.prices)
+	maps.Copy(y.Prices, named)
 	if y.Limits, err = limits(s.text("provide.limits")); err != nil {
 		return wrong("provide.limits", err)
 	}
@@ -91,6 +97,32 @@ func parts(text string) (all []string) {
 		}
 	}
 	return all
+}
+
+// modelPrices reads "smol base=1000 in=20000 out=60000; big out=200000". What is not named costs nothing.
+func modelPrices(text string) (map[string]events.Price, error) {
+	all := map[string]events.Price{}
+	for _, part := range parts(text) {
+		fields := strings.Fields(part)
+		var p events.Price
+		for _, field := range fields[1:] {
+			name, value, _ := strings.Cut(field, "=")
+			to := map[string]*events.Msat{"base": &p.Base, "in": &p.In, "out": &p.Out, "ms": &p.Ms}[name]
+			if to == nil {
+				return nil, fmt.Errorf("%q: there is base, in, out and ms", field)
+			}
+			n, err := events.ParseMsat(value)
+			if err != nil {
+				return nil, fmt.Errorf("%q: want a number of msat", field)
+			}
+			*to = n
+		}
+		if len(fields) == 1 {
+			return nil, fmt.Errorf("%q: want a model and base=, in=, out= or ms=", part)
+		}
+		all[strings.ToLower(fields[0])] = p
+	}
+	return all, nil
 }
 
 // limits reads "smol slots=1 in=4000 out=500; big slots=2".

@@ -50,6 +50,8 @@ func (a *app) provideCommand() *cobra.Command {
 		Long: "Announces a node on the relays, takes jobs, runs them on the engine and is paid. No port needs to be open.\n\n" +
 			"With the setting provide.listen the node has a door for its owner: /healthz, /metrics, /openapi.json, and its history for\n" +
 			"who shows an app key ('infernet appkey') or signs with the node's key or notify.owner's (NIP-98).\n\n" +
+			"The first time it measures each model (provide.bench, 20 s each), suggests prices from what others on the relays ask, asks\n" +
+			"where the money goes, and buys one small job of itself. Later it starts at once.\n\n" +
 			"A node that is paid needs a wallet: --wallet file:/path of a file, readable only by you, that holds its nostr+walletconnect://\n" +
 			"address (or the setting provide.wallet). With --free the node asks for nothing and needs none.\n\n" + engineHelp,
 		Example:     "infernet provide --engine echo: --free",
@@ -57,15 +59,17 @@ func (a *app) provideCommand() *cobra.Command {
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			free, _ := cmd.Flags().GetBool("free")
+			yes, _ := cmd.Flags().GetBool("yes")
 			unlock, err := a.settings.lock("node")
 			if err != nil {
 				return err
 			}
 			defer unlock()
-			return a.provideAlone(cmd.Context(), free, *ready)
+			return a.provideAlone(cmd.Context(), free, &firstRun{yes}, *ready)
 		},
 	}
 	provideFlags(cmd)
+	cmd.Flags().Bool("yes", false, "ask nothing, for servers")
 	ready = readyFlag(cmd, "the node's key")
 	cmd.AddCommand(
 		a.provideSettingsCommand(), a.provideSetCommand(),
@@ -76,7 +80,7 @@ func (a *app) provideCommand() *cobra.Command {
 }
 
 // provideAlone runs a node, with a door of its own where the settings want one.
-func (a *app) provideAlone(ctx context.Context, free bool, readyFile string) error {
+func (a *app) provideAlone(ctx context.Context, free bool, first *firstRun, readyFile string) error {
 	var door *httpd.Server
 	if a.settings.text("provide.listen") != "" {
 		var err error
@@ -89,7 +93,7 @@ func (a *app) provideAlone(ctx context.Context, free bool, readyFile string) err
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer stop(nil)
-	err := a.provide(ctx, free, door, func(n *node) error {
+	err := a.provide(ctx, free, first, door, func(n *node) error {
 		said := map[string]string{"node": n.key, "engine": n.engine, "wallet": n.wallet}
 		a.tell("node   ", "%s on %s", n.key, strings.Join(a.settings.list("relays"), ", "))
 		a.tellEngine(n.engine)
@@ -134,8 +138,9 @@ func (a *app) tellEngine(named string) {
 	a.tell("engine ", "%s", named)
 }
 
-// provide runs a node until ctx ends. door, which may be nil, shows its history. ready is called once it is known on a relay.
-func (a *app) provide(ctx context.Context, free bool, door *httpd.Server, ready func(*node) error) error {
+// provide runs a node until ctx ends. first, unless it is nil, is done before the node is first announced. door, which may be
+// nil, shows its history. ready is called once it is known on a relay.
+func (a *app) provide(ctx context.Context, free bool, first *firstRun, door *httpd.Server, ready func(*node) error) error {
 	if err := a.settings.makeDataDir(); err != nil {
 		return err
 	}
@@ -174,13 +179,14 @@ func (a *app) provide(ctx context.Context, free bool, door *httpd.Server, ready 
 	if err != nil {
 		return err
 	}
-	if config.Policy, err = inForce.policy(); err != nil {
-		return err
-	}
 	config.Pool, config.GPUs = p, shown(machine.Cards)
 	said := "none: everything is free"
 	if !free {
 		w, err := a.openWallet(ctx, "provide.wallet", a.settings.path("node.wallet"))
+		if err == nil && w == nil && first != nil {
+			waits.end()
+			w, err = a.askWallet(ctx, first.yes)
+		}
 		if err != nil {
 			return err
 		}
@@ -195,7 +201,22 @@ func (a *app) provide(ctx context.Context, free bool, door *httpd.Server, ready 
 		}
 		config.Wallet, said = receiver, w.Describe()
 		waits.heard("the wallet: " + said)
-	} else {
+	}
+	if first != nil {
+		waits.end()
+		if config.Speeds, err = a.measure(ctx, e, l); err != nil {
+			return err
+		}
+	}
+	if first != nil && !free {
+		if err := a.suggest(ctx, inForce, e, signer.PublicKey(), p, l); err != nil {
+			return err
+		}
+	}
+	if config.Policy, err = inForce.policy(); err != nil {
+		return err
+	}
+	if free {
 		config.Price, config.Prices = events.Price{}, nil
 	}
 	rooms := &records{app: a, signer: signer, opened: make(chan struct{})}
@@ -222,6 +243,9 @@ func (a *app) provide(ctx context.Context, free bool, door *httpd.Server, ready 
 		if err = ready(&node{string(signer.PublicKey()), named, said, describe(machine)}); err == nil {
 			rooms.begin(ctx, l, p)
 			rooms.wait.Go(func() { a.follow(ctx, l, n, free, mark) })
+			if first != nil {
+				rooms.wait.Go(func() { a.selfTest(ctx, signer.PublicKey(), n, l) })
+			}
 			err = <-ended
 		} else {
 			stop()

@@ -85,7 +85,7 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 			}
 		}
 	}()
-	err = a.provide(ctx, free, r.Door, func(n *node) error { // all works: a market that does not is not announced
+	err = a.provide(ctx, free, nil, r.Door, func(n *node) error { // all works: a market that does not is not announced
 		var g *gateway.Gateway
 		var err error
 		if g, closeGateway, err = a.openGateway(ctx, "relay"); err != nil {

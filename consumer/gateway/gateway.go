@@ -108,6 +108,12 @@ func (g *Gateway) Mount(s *httpd.Server) {
 	mount("POST /v1/embeddings", refuseOpenAI, maxBody, g.serveEmbeddings)
 	mount("GET /v1/models", refuseOpenAI, maxBody, g.serveModels)
 	mount("GET /v1/models/{id...}", refuseOpenAI, maxBody, g.serveModel)
+	mount("POST /v1/messages", refuseClaude, maxBody, g.serveMessages)
+	mount("POST /v1/messages/count_tokens", refuseClaude, maxBody, g.serveCount)
+	mount("POST /api/chat", refuseOllama, maxBody, g.serveOllama(ollamaChat))
+	mount("POST /api/generate", refuseOllama, maxBody, g.serveOllama(ollamaText))
+	mount("GET /api/tags", refuseOllama, maxBody, g.serveTags)
+	mount("GET /api/version", refuseOllama, maxBody, serveOllamaVersion)
 	for _, method := range []string{"GET", "POST", "DELETE"} {
 		mount(method+" /v1/", refuseOpenAI, maxBody, serveNothing)
 	}

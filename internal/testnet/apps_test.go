@@ -67,3 +67,17 @@ func TestOpenAIForPython(t *testing.T) {
 	n, d := appNet(t)
 	n.app(t, d, peers.Python(t, "apps/openai_app.py"), 14)
 }
+
+// TestAnthropicForPython has Anthropic's client of PyPI buy over the gateway.
+func TestAnthropicForPython(t *testing.T) {
+	t.Parallel()
+	n, d := appNet(t)
+	n.app(t, d, peers.Python(t, "apps/anthropic_app.py"), 12)
+}
+
+// TestOllamaForPython has Ollama's client of PyPI buy over the gateway, as it would ask a server of its own.
+func TestOllamaForPython(t *testing.T) {
+	t.Parallel()
+	n, d := appNet(t)
+	n.app(t, d, peers.Python(t, "apps/ollama_app.py"), 8)
+}

@@ -119,6 +119,7 @@ type Step struct {
 	Message events.Message // opened
 	Note    string         // steps without an event: "paid 42 sat"
 	Delta   string         // the next piece of streamed text, in order
+	Storage events.Msat    // what file servers were paid to keep the inputs, once
 }
 
 // Delivery is what was bought.

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"infernet/events"
 )
@@ -11,6 +12,9 @@ import (
 // its node may ask. Both are 0 of a free model. Errors: *events.ParamError, and ErrUnknownNode.
 func (c *Consumer) Estimate(ctx context.Context, o Order, node *events.Announcement) (about, most events.Msat, err error) {
 	o.Way, o.Node, o.MaxCost = Direct, node.Author, events.MaxMsat
+	for range o.Files { // as they will be, uploaded
+		o.Inputs = append(slices.Clip(o.Inputs), events.Input{Value: strings.Repeat("0", 64), Type: "blob"})
+	}
 	j := &job{c: c, order: o}
 	if err := j.build(ctx); err != nil {
 		return 0, 0, err

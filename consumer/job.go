@@ -107,7 +107,7 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 	j.sent = j.c.Pool.Send(ctx, ev)
 	j.tell(Step{Event: ev, Message: j.req})
 	if j.storage > 0 {
-		j.tell(Step{Note: "paid " + j.storage.Human() + " to keep input files"})
+		j.tell(Step{Note: "paid " + j.storage.Human() + " to keep input files", Storage: j.storage})
 	}
 	return nil
 }

@@ -141,8 +141,9 @@ func (b *Budget) Callers() (all []string, err error) {
 
 // hold is money that was taken off a budget for a job under way.
 type hold struct {
-	b  *Budget
-	id int64
+	b       *Budget
+	id      int64
+	storage events.Msat // what file servers were paid; no ledger has it
 }
 
 // take takes what a job can cost off its caller's budget and that of all, or says which has too little (*ShortError).
@@ -217,10 +218,10 @@ func (h *hold) settle(l *ledger.Ledger, over bool) error {
 	if h == nil {
 		return nil
 	}
-	return h.b.settle(h.id, l, over)
+	return h.b.settle(h.id, h.storage, l, over)
 }
 
-func (b *Budget) settle(id int64, l *ledger.Ledger, over bool) error {
+func (b *Budget) settle(id int64, paid events.Msat, l *ledger.Ledger, over bool) error {
 	rows, err := b.db.Query("select job from hold_jobs where hold = ?", id)
 	if err != nil {
 		return err
@@ -237,7 +238,6 @@ func (b *Budget) settle(id int64, l *ledger.Ledger, over bool) error {
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
 	}
-	var paid events.Msat
 	for _, job := range jobs {
 		c, err := l.Commitment(job)
 		if err != nil {
@@ -291,7 +291,7 @@ func (b *Budget) recover(l *ledger.Ledger) error {
 		return err
 	}
 	for _, id := range open {
-		if err := b.settle(id, l, true); err != nil {
+		if err := b.settle(id, 0, l, true); err != nil {
 			return err
 		}
 	}

@@ -225,6 +225,9 @@ func (g *Gateway) try(ctx context.Context, w *wish, order consumer.Order, most e
 				stop(fmt.Errorf("budgets: %w", err))
 			}
 		}
+		if h != nil && s.Storage > 0 {
+			h.storage = s.Storage
+		}
 		watch(s)
 	})
 	g.finish(h, noted, err)

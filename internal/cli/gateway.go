@@ -18,8 +18,9 @@ func (a *app) gatewayCommand() *cobra.Command {
 		Use:   "gateway",
 		Short: "Let apps buy on the market over HTTP, as they know it from OpenAI",
 		Long: "Runs a server on this machine that speaks OpenAI's API: /v1/chat/completions (streamed or not), /v1/completions,\n" +
-			"/v1/embeddings, /v1/models. An app works by changing its base URL to this one's /v1. Each request is a job, bought from the\n" +
-			"best node that is alive, encrypted to it; what it cost and its receipt are in the answer's headers and its field infernet.\n" +
+			"/v1/embeddings, /v1/audio/speech and /transcriptions, /v1/images/generations, /v1/models. An app works by changing its base\n" +
+			"URL to this one's /v1. Chats are spoken in the shapes of Anthropic's API (/v1/messages) and Ollama's (/api/chat,\n" +
+			"/api/generate, /api/tags), too. Each request is a job, bought from the best node that is alive, encrypted to it; what it cost and its receipt are in the answer's headers and its field infernet.\n" +
 			"'infernet up' has the same on the relay's address.\n\n" +
 			"Requests may say how they are bought, in a field infernet or in headers: max_cost_sats (X-Infernet-Max-Cost), node, pay, way,\n" +
 			"deadline_s, sort, only, ignore, order, max_price. Budgets for a day and for each app: 'infernet budget'.\n\n" +

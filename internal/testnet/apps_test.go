@@ -31,7 +31,9 @@ func (n *Net) app(t *testing.T, d *door, cmd *exec.Cmd, least int) {
 	if err := d.Budgets().Set(id, gateway.Limit{Day: &one}); err != nil {
 		t.Fatal(err)
 	}
-	app := n.peer(t, cmd, map[string]any{"url": d.URL, "key": key, "poor": poor})
+	app := n.peer(t, cmd, map[string]any{
+		"url": d.URL, "key": key, "poor": poor, "voice": enginetest.Speaks, "ear": enginetest.Hears, "painter": enginetest.Paints,
+	})
 	works := 0
 	for line := range app.lines {
 		t.Log(line[:min(len(line), 1000)])
@@ -80,4 +82,15 @@ func TestOllamaForPython(t *testing.T) {
 	t.Parallel()
 	n, d := appNet(t)
 	n.app(t, d, peers.Python(t, "apps/ollama_app.py"), 8)
+}
+
+// TestMediaForPython has OpenAI's client of PyPI speak, hear and paint over the gateway: real voice, real ear; what is too large
+// for an event goes over the file server.
+func TestMediaForPython(t *testing.T) {
+	t.Parallel()
+	base := enginetest.MediaServer(t)
+	n := Start(t)
+	n.Provider("media", "openai+"+base, nil)
+	d := n.gateway(t, func(c *gateway.Config) { c.MaxCost = 1000 * events.Sat })
+	n.app(t, d, peers.Python(t, "apps/media_app.py"), 4)
 }

@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo test long bench fuzz lint vectors docs engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
+.PHONY: build install demo test long bench bench-relay fuzz lint vectors docs engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -100,6 +100,14 @@ fuzz:
 bench: engine
 	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 200x -timeout 20m ./internal/testnet
 	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 2x -timeout 10m ./internal/blob
+
+## bench-relay: our relay with a million events beside plain khatru over LMDB, and the stores that it was chosen from
+bench-relay:
+	mkdir -p bin
+	cd relay/relaybench/peer && $(GO) build -tags '$(TAGS)' -o $(CURDIR)/bin/peer .
+	$(GO) build -tags '$(TAGS)' -o bin/relaybench ./relay/relaybench
+	timeout -s KILL 900 bin/relaybench -peer bin/peer
+	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 3000x -timeout 10m ./relay/eventlog
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'lint: run gofmt -w on these'; exit 1; }

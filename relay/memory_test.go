@@ -56,7 +56,7 @@ func TestAnswersToWhoDoesNotReadCostLittle(t *testing.T) {
 	for name, apart := range map[string]time.Duration{"in many seconds": 2 * time.Second, "in one second": 0} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, func(c *Config) { c.Dir, c.WriteIn = "", time.Hour })
-			fill(t, r, 150, apart) // fits one of Badger's tables in memory: its own work would be measured, too
+			fill(t, r, 150, apart)
 			dial(t, r).query(nostr.Filter{Kinds: []int{1}, Limit: 10})
 			before := heap()
 			const readers = 3

@@ -30,8 +30,9 @@ type Config struct {
 	Signer events.Signer                        // nil: a fresh key for each job, so that jobs cannot be linked
 	MaxFee func(amount events.Msat) events.Msat // most to pay above an amount; 1 %, at least 5 sat, if unset
 
-	Servers []string // file servers that inputs go to; those beside Relays if unset
-	MaxFile int64    // largest result file that is fetched; 4 GiB if unset
+	PerDay  events.Msat // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
+	Servers []string    // file servers that inputs go to; those beside Relays if unset
+	MaxFile int64       // largest result file that is fetched; 4 GiB if unset
 
 	AnswerIn time.Duration // how long a chosen node has to answer before it is a no-show; 15 s if unset
 
@@ -50,6 +51,7 @@ type Consumer struct {
 	mu      sync.Mutex
 	nodes   map[events.PubKey]known
 	looking map[events.PubKey]*look
+	ours    string // the wallet's network, once it is known
 }
 
 // New checks the config.

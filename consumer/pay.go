@@ -171,6 +171,9 @@ func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*
 	case invoice.Expired(j.c.Now()):
 		return nil, bad("it has expired")
 	}
+	if ours := j.c.network(ctx); ours != "" && ours != invoice.Network {
+		return nil, bad("it is of the network %s, the wallet of %s", invoice.Network, ours)
+	}
 	if j.req.Profile && !invoice.Describes("infernet "+string(j.req.ID)) {
 		return nil, bad("it was made for something else, %q", invoice.Description)
 	}
@@ -196,9 +199,12 @@ func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*
 
 // commit writes down what is about to be paid: one commitment for each job.
 func (j *job) commit(invoice *bolt11.Invoice, raw string) error {
-	first, err := j.c.Ledger.Commit(ledger.Commitment{
+	first, err := j.c.Ledger.CommitWithin(ledger.Commitment{
 		Job: j.req.ID, Hash: invoice.PaymentHash, Payee: j.node, Bolt11: raw, Amount: invoice.Amount, At: j.c.Now(),
-	})
+	}, j.c.PerDay)
+	if errors.Is(err, ledger.ErrBudget) {
+		return fmt.Errorf("nothing paid: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}

@@ -162,6 +162,11 @@ type Balancer interface {
 	Balance(ctx context.Context) (events.Msat, error)
 }
 
+// Networked is a wallet that says of which network its invoices are: mainnet, testnet, signet, regtest or simnet.
+type Networked interface {
+	Network(ctx context.Context) (string, error)
+}
+
 // Wallet is an opened wallet. Assert the abilities it should have: Receiver, Payer, Holder, Sealer,
 // Balancer.
 type Wallet interface {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"infernet/consumer"
+	"infernet/events"
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
 	"infernet/wallet"
@@ -100,6 +101,7 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 	}
 	open = append(open, p)
 	config := consumer.Config{Pool: p, Relays: a.settings.list("relays"), Servers: a.settings.list("files.servers"), Ledger: l, Log: a.log}
+	config.PerDay = events.Msat(a.settings.number("run.budget")) * events.Sat
 	if pays {
 		w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
 		if err != nil {

@@ -80,6 +80,7 @@ var table = []setting{
 	{"run.key", "", "text", "key file to buy with, always the same; a fresh key for each job if unset"},
 	{"run.model", "", "text", "model to ask for"},
 	{"run.max_cost", "100", "number", "most satoshi that one job may cost"},
+	{"run.budget", "0", "number", "most satoshi that all jobs together may cost in 24 hours, without fees; no bound if 0"},
 	{"run.way", "auction", "text", "auction, direct or plain"},
 	{"run.pay", "", "list", "ways to pay, preferred first: prepaid, hold, sealed; or free"},
 	{"run.window", "1s", "duration", "how long an auction collects offers"},

@@ -98,13 +98,30 @@ type Commitment struct {
 	Preimage wallet.Preimage // when Settled
 }
 
+// ErrBudget says that a commitment would be more than may be spent in a day.
+var ErrBudget = errors.New("the day's budget is spent")
+
 // Commit writes a commitment down before it is paid. first is false if the job has one already, or the hash was
 // committed to before: nothing is written then.
-func (l *Ledger) Commit(c Commitment) (first bool, err error) {
+func (l *Ledger) Commit(c Commitment) (first bool, err error) { return l.CommitWithin(c, 0) }
+
+// CommitWithin is Commit for whoever may spend only so much in any 24 hours, without fees: ErrBudget, and nothing is
+// written, if it would be more. What is not known to have failed counts. However many commit at once, over all processes,
+// the sum stays within perDay; 0 is no bound.
+func (l *Ledger) CommitWithin(c Commitment, perDay events.Msat) (first bool, err error) {
 	err = l.db.Write(func(tx *durable.Tx) error {
 		known, err := hashKnown(tx, c.Hash)
 		if err != nil || known {
 			return err
+		}
+		if perDay > 0 {
+			var spent events.Msat
+			if err := tx.QueryRow("select coalesce(sum(amount), 0) from commitments where at > ?", c.At.Add(-24*time.Hour).Unix()).Scan(&spent); err != nil {
+				return err
+			}
+			if spent+c.Amount > perDay {
+				return fmt.Errorf("%w: %s of %s are spent or under way, this would be %s more", ErrBudget, spent.Human(), perDay.Human(), c.Amount.Human())
+			}
 		}
 		first, err = once(tx, "insert into commitments (job, hash, payee, bolt11, amount, at) values (?, ?, ?, ?, ?, ?)",
 			string(c.Job), c.Hash.String(), string(c.Payee), c.Bolt11, int64(c.Amount), c.At.Unix())

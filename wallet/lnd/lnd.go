@@ -26,12 +26,13 @@ type Wallet struct {
 }
 
 var (
-	_ wallet.Opener   = Open
-	_ wallet.Receiver = (*Wallet)(nil)
-	_ wallet.Payer    = (*Wallet)(nil)
-	_ wallet.Holder   = (*Wallet)(nil)
-	_ wallet.Sealer   = (*Wallet)(nil)
-	_ wallet.Balancer = (*Wallet)(nil)
+	_ wallet.Opener    = Open
+	_ wallet.Receiver  = (*Wallet)(nil)
+	_ wallet.Payer     = (*Wallet)(nil)
+	_ wallet.Holder    = (*Wallet)(nil)
+	_ wallet.Sealer    = (*Wallet)(nil)
+	_ wallet.Balancer  = (*Wallet)(nil)
+	_ wallet.Networked = (*Wallet)(nil)
 )
 
 // Open opens the node at lnd://host:port?macaroon=…&cert=…: macaroon is a file, or its bytes in hex or base64; cert is a PEM

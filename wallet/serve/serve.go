@@ -193,11 +193,6 @@ func (s *Service) do(ctx context.Context, from asked) (any, error) {
 	return nil, &nip47.Error{Code: nip47.CodeNotImplemented, Message: "this wallet does not know " + strconv.Quote(from.Method)}
 }
 
-// networked is a wallet that knows the network of its invoices.
-type networked interface {
-	Network(ctx context.Context) (string, error)
-}
-
 // chained is a wallet that knows the chain and its own key on it.
 type chained interface {
 	Chain(ctx context.Context) (key string, height int64, block string, err error)
@@ -206,7 +201,7 @@ type chained interface {
 func (s *Service) info(ctx context.Context, from asked) (any, error) {
 	info := nip47.Info{Alias: s.Wallet.Describe(), Color: "#888888", Network: "mainnet", Methods: from.may(s.methods()), Notifications: notifications}
 	_, info.Chosen = s.Wallet.(wallet.Sealer)
-	if n, ok := s.Wallet.(networked); ok {
+	if n, ok := s.Wallet.(wallet.Networked); ok {
 		var err error
 		if info.Network, err = n.Network(ctx); err != nil {
 			return nil, said(err)

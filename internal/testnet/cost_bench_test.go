@@ -175,13 +175,16 @@ func BenchmarkMemory(b *testing.B) {
 			begun.Add(1)
 			var once sync.Once
 			all.Go(func() {
-				defer once.Do(begun.Done)
-				buyer.Do(running, Text("one two three", func(o *consumer.Order) {
+				_, err := buyer.Do(running, Text("one two three", func(o *consumer.Order) {
 					o.Way, o.Pay, o.Life = consumer.Direct, []string{events.PayFree}, time.Hour
 				}), func(s consumer.Step) {
 					if _, ok := s.Message.(*events.Running); ok {
 						once.Do(begun.Done)
 					}
+				})
+				once.Do(func() {
+					b.Errorf("a job does not run: %v", err)
+					begun.Done()
 				})
 			})
 		}

@@ -138,6 +138,9 @@ func (c *Consumer) lookUpOne(ctx context.Context, key events.PubKey) (Node, erro
 	return nodes[0], nil
 }
 
+// payeeAgain is how long after relays gave no answer they are asked again.
+const payeeAgain = 500 * time.Millisecond
+
 // payee is a look-up under way: which Lightning key a node announced, "" if none.
 type payee struct {
 	done chan struct{}
@@ -150,6 +153,13 @@ func (c *Consumer) payeeOf(ctx context.Context, key events.PubKey) *payee {
 	go func() {
 		defer close(p.done)
 		n, err := c.node(ctx, key)
+		for err != nil && !errors.Is(err, ErrUnknownNode) && ctx.Err() == nil { // relays that are away come back
+			select {
+			case <-ctx.Done():
+			case <-time.After(payeeAgain):
+			}
+			n, err = c.node(ctx, key)
+		}
 		switch {
 		case errors.Is(err, ErrUnknownNode):
 		case err != nil:

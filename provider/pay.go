@@ -43,12 +43,14 @@ func (p *Provider) ask(ctx context.Context, j *job) (wallet.Hash, error) {
 	until := min(events.At(p.Now().Add(invoiceFor)), j.req.Deadline-events.Unix(p.eta()/time.Second))
 	ask := wallet.InvoiceRequest{Amount: j.terms.Amount, Description: description(j.req.ID), Until: until.Time()}
 	var invoice *wallet.Invoice
-	var err error
-	if j.terms.Pay == events.PayHold {
-		invoice, err = p.holdInvoice(ctx, j, ask)
-	} else {
-		invoice, err = p.Wallet.Invoice(ctx, ask)
-	}
+	err := p.bill(ctx, func() (err error) {
+		if j.terms.Pay == events.PayHold {
+			invoice, err = p.holdInvoice(ctx, j, ask)
+		} else {
+			invoice, err = p.Wallet.Invoice(ctx, ask)
+		}
+		return err
+	})
 	if err != nil {
 		return wallet.Hash{}, refuse(events.CodeUnavailable, "no invoice: %v", err)
 	}
@@ -64,6 +66,20 @@ func (p *Provider) ask(ctx context.Context, j *job) (wallet.Hash, error) {
 		Pay: j.terms.Pay, Until: events.At(invoice.Until), Encrypted: j.req.Encrypted,
 	}
 	return invoice.Hash, p.say(ctx, j, j.invoice, false)
+}
+
+// billIn is how long a wallet that is away is waited for, before the customer is told that it gives no invoice.
+const billIn = 20 * time.Second
+
+// bill has the wallet make an invoice, again while it does not answer: one whose answer was lost is paid by nobody.
+func (p *Provider) bill(ctx context.Context, invoice func() error) (err error) {
+	bounded, cancel := context.WithTimeout(ctx, billIn)
+	defer cancel()
+	p.insist(bounded, func() error {
+		err = invoice()
+		return err
+	})
+	return err
 }
 
 type asked struct {

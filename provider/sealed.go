@@ -51,9 +51,15 @@ func (p *Provider) sealedInvoice(ctx context.Context, j *job, amount events.Msat
 	var invoice *wallet.Invoice
 	err := error(refuse(events.CodeUnavailable, "the wallet here cannot sell by a key"))
 	if sealer, ok := p.Wallet.(wallet.Sealer); ok {
-		invoice, err = sealer.SealedInvoice(ctx, ask, r)
+		err = p.bill(ctx, func() (err error) {
+			invoice, err = sealer.SealedInvoice(ctx, ask, r)
+			return err
+		})
 	} else if p.holds {
-		invoice, err = p.Wallet.(wallet.Holder).HoldInvoice(ctx, ask, r.Hash())
+		err = p.bill(ctx, func() (err error) {
+			invoice, err = p.Wallet.(wallet.Holder).HoldInvoice(ctx, ask, r.Hash())
+			return err
+		})
 	}
 	if err != nil {
 		return "", fmt.Errorf("sealed invoice: %w", err)

@@ -3,7 +3,9 @@ package testnet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -61,12 +63,7 @@ func startParties(t *testing.T, f fault, change func(role string, p *process)) *
 	if f.Step == "" || f.Act == "kill" {
 		close(m.whole)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := l.Addr().String()
-	l.Close()
+	listen := place(t)
 	m.url = "ws://" + listen
 	for _, role := range []string{"relay", "bank", "provider", "consumer"} {
 		m.all[role] = &party{} // all are there before one runs
@@ -89,6 +86,24 @@ func startParties(t *testing.T, f fault, change func(role string, p *process)) *
 	t.Cleanup(m.all["consumer"].end)
 	return m
 }
+
+// place is where a relay can listen, also when it is started again. Each has an address of its own, where the system has
+// more than one that is this machine: else another market's relay might get its port while it is away.
+func place(t *testing.T) string {
+	t.Helper()
+	host := fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%250, places.Add(1)/250%250, 1+places.Load()%250)
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+var places atomic.Int64
 
 // address is a party's wallet, by its own wire.
 func (m *parties) address(name string) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -141,12 +140,7 @@ type market struct {
 }
 
 func startMarket(t *testing.T) *market {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := l.Addr().String()
-	l.Close()
+	listen := place(t)
 	d := &market{keys: map[string]*events.Keys{}, parties: &parties{
 		t: t, change: func(string, *process) {}, wires: map[string]*wire{}, all: map[string]*party{}, account: map[string]*events.Keys{}, bank: events.GenerateKeys(),
 		url: "ws://" + listen, whole: make(chan struct{}),
@@ -322,7 +316,7 @@ func (d *market) sums(nodes, customers []string, jobs int, kills map[string]int,
 
 // kindOf is what jobs' ends are counted by.
 func kindOf(end string) string {
-	for _, kind := range []string{"delivered", "fell silent", "no provider offers", "deadline", "UNAVAILABLE", "CONFLICT", "EXPIRED", "is not there"} {
+	for _, kind := range []string{"delivered", "fell silent", "no provider offers", "deadline", "UNAVAILABLE", "CONFLICT", "EXPIRED", "went on as", "not paid: it has expired"} {
 		if strings.Contains(end, kind) {
 			return kind
 		}

@@ -243,7 +243,7 @@ func (a *app) provide(ctx context.Context, free bool, first *firstRun, door *htt
 		if err = ready(&node{string(signer.PublicKey()), named, said, describe(machine)}); err == nil {
 			rooms.begin(ctx, l, p)
 			rooms.wait.Go(func() { a.follow(ctx, l, n, free, mark) })
-			if first != nil {
+			if first != nil && a.settings.duration("provide.bench") > 0 {
 				rooms.wait.Go(func() { a.selfTest(ctx, signer.PublicKey(), n, l) })
 			}
 			err = <-ended

@@ -62,7 +62,7 @@ var table = []setting{
 	{"provide.zone", "", "text", "time zone of provide.hours and provide.price.hours, such as Europe/Berlin; this machine's if unset"},
 	{"provide.models", "", "list", "only these of the engine's models; all if unset"},
 	{"provide.model_prices", "", "text", "prices of single models in msat, as of provide.price: smol base=1000 in=20000 out=60000; big out=200000"},
-	{"provide.bench", "20s", "duration", "how long each model is measured before the node first sells it; never if 0"},
+	{"provide.bench", "20s", "duration", "how long each model is measured before the node first sells it, and tries itself; neither if 0"},
 	{"provide.limits", "", "text", "bounds of models: jobs at once, units in and out of a job: smol slots=1 in=4000 out=500; big slots=2"},
 	{"provide.paused", "false", "yesno", "take no jobs; those that were taken go on"},
 	{"provide.allow", "", "list", "only these keys may buy, npub or hex; everybody if unset"},

@@ -29,7 +29,7 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 	s.r.index.add(sub)
 	s.r.meters.subs.Inc()
 	var show func(*nostr.Event) bool
-	if s.r.PrivateJobs {
+	if s.r.terms().PrivateJobs {
 		show = s.maySee
 	}
 	found, ok := s.r.find(ctx, m.Filters, show)
@@ -79,7 +79,7 @@ func (r *Relay) find(ctx context.Context, filters nostr.Filters, show func(*nost
 		began = time.Now()
 		return !ended
 	}
-	found := r.store.query(ctx, filters, r.MaxLimit, show, pause)
+	found := r.store.query(ctx, filters, r.terms().MaxLimit, show, pause)
 	if !ended {
 		<-r.querying
 	}
@@ -87,6 +87,7 @@ func (r *Relay) find(ctx context.Context, filters nostr.Filters, show func(*nost
 }
 
 func (s *session) refuseRequest(m *nostr.ReqEnvelope) string {
+	terms := s.r.terms()
 	s.mu.Lock()
 	n, again, known := len(s.subs), s.subs[m.SubscriptionID] != nil, len(s.authed) > 0
 	s.mu.Unlock()
@@ -95,16 +96,16 @@ func (s *session) refuseRequest(m *nostr.ReqEnvelope) string {
 		return fmt.Sprintf("invalid: a subscription's id has 1 to %d characters", maxSubID)
 	case len(m.Filters) == 0:
 		return "invalid: no filter"
-	case len(m.Filters) > s.r.MaxFilters:
-		return fmt.Sprintf("invalid: %d filters, at most %d", len(m.Filters), s.r.MaxFilters)
-	case !again && n >= s.r.MaxSubs:
-		return fmt.Sprintf("rate-limited: %d subscriptions on one connection, no more", s.r.MaxSubs)
+	case len(m.Filters) > terms.MaxFilters:
+		return fmt.Sprintf("invalid: %d filters, at most %d", len(m.Filters), terms.MaxFilters)
+	case !again && n >= terms.MaxSubs:
+		return fmt.Sprintf("rate-limited: %d subscriptions on one connection, no more", terms.MaxSubs)
 	}
 	for _, f := range m.Filters {
 		if f.Search != "" {
 			return "error: this relay does not search (NIP-50)"
 		}
-		if s.r.PrivateJobs && !known && asksForAnswers(f) {
+		if terms.PrivateJobs && !known && asksForAnswers(f) {
 			return "auth-required: encrypted jobs are shown to their two parties"
 		}
 	}
@@ -144,7 +145,7 @@ func (s *session) unsubscribe(id string) {
 
 // maySee says whether the client may read an event: encrypted jobs are their two parties' where the operator wants it.
 func (s *session) maySee(ev *nostr.Event) bool {
-	if !s.r.PrivateJobs || !events.IsMarket(ev.Kind) || !events.IsEncrypted(ev) {
+	if !s.r.terms().PrivateJobs || !events.IsMarket(ev.Kind) || !events.IsEncrypted(ev) {
 		return true
 	}
 	s.mu.Lock()

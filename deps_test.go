@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	"internal/durable":  {},
 	"internal/httpd":    {"nips"},
 	"internal/ledger":   {"events", "wallet", "internal/durable"},
+	"internal/audit":    {"events", "wallet", "wallet/bolt11", "internal/ledger"},
 	"internal/guard":    {},
 	"internal/blob":     {"events", "wallet", "wallet/bolt11", "internal/durable", "internal/guard"},
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},

@@ -32,11 +32,12 @@ type Fact struct {
 	Role   ledger.Role
 	Job    events.ID
 	Way    wallet.Way
-	Hash   wallet.Hash
+	Hash   wallet.Hash // zero if a payment should be there and is not
 	Amount events.Msat // without fees
 	Expect Expect
-	What   string // in words: "prepaid", "owed, withdrawn"
-	Why    string // for Unpaid: how its job ended
+	What   string    // in words: "prepaid", "hold"
+	Why    string    // for Unpaid: how its job ended
+	At     time.Time // when the ledger wrote down its job, or the payment
 }
 
 // Difference is one thing that does not fit.
@@ -44,7 +45,7 @@ type Difference struct {
 	Fact           // as far as a ledger knows it; else Way, Hash and Amount are the wallet's
 	Text    string // what does not fit
 	At      time.Time
-	Without bool // the wallet has it, no ledger here does, and nothing says that it is the market's
+	Outside bool // the wallet has it, no ledger here does, and nothing says that it is the market's
 }
 
 // Sum adds payments up.
@@ -56,52 +57,64 @@ type Sum struct {
 
 func (s *Sum) add(e wallet.Entry) { s.Payments++; s.Amount += e.Amount; s.Fees += e.Fee }
 
+// Books are what a wallet shows: for each way that it shows, what came or went.
+type Books map[wallet.Way][]wallet.Entry
+
+// Scope is what is held against each other.
+type Scope struct {
+	Facts []Fact               // what the ledgers say that this wallet belongs to
+	Known []Fact               // what other ledgers here say: what they know of belongs to a job
+	Apps  map[wallet.Hash]bool // what connections of the wallet's own service paid or were paid
+	Books Books
+	Since time.Time // what is older is not judged; zero: everything is
+}
+
 // Report is what an audit of one wallet found.
 type Report struct {
 	In, Out     Sum // of jobs, settled
 	Jobs        int // that moved money
 	Files       Sum // what keeping files cost, or brought: these payments name no job
+	Apps        Sum // what went through connections of the wallet's own service
 	Open        []Fact
-	Differences []Difference
+	Differences []Difference // oldest first
 }
-
-// Add takes in what another audit found.
-func (r *Report) Add(d ...Difference) { r.Differences = append(r.Differences, d...) }
-
-// Books are what a wallet shows: for each way that it shows, what came or went.
-type Books map[wallet.Way][]wallet.Entry
 
 type place struct {
 	way  wallet.Way
 	hash wallet.Hash
 }
 
+type side struct {
+	role ledger.Role
+	job  events.ID
+	way  wallet.Way
+}
+
 // Compare holds a wallet's books against what ledgers know of it. A way that the wallet does not show is not judged.
-func Compare(facts []Fact, books Books) *Report {
+func Compare(s Scope) *Report {
 	r := &Report{}
 	entries := map[place]wallet.Entry{}
-	for way, list := range books {
+	for way, list := range s.Books {
 		for _, e := range list {
 			entries[place{way, e.Hash}] = e
 		}
 	}
-	known, jobs := map[place]bool{}, map[events.ID]bool{}
-	paid := map[string]int{}
-	for _, f := range facts {
-		at := place{f.Way, f.Hash}
-		known[at] = true
-		if _, shown := books[f.Way]; !shown {
+	jobs, paid := map[events.ID]bool{}, map[side]int{}
+	for _, f := range s.Facts {
+		_, shown := s.Books[f.Way]
+		if !shown || f.At.Before(s.Since) {
 			continue
 		}
-		e, there := entries[at]
+		e, there := entries[place{f.Way, f.Hash}]
 		if text := f.differs(e, there); text != "" {
-			r.Add(Difference{Fact: f, Text: text, At: e.At})
+			r.differ(f, text, e.At)
 		}
 		if there && e.State == wallet.Succeeded {
 			r.count(f.Way, e)
 			jobs[f.Job] = true
-			if paid[fmt.Sprint(f.Role, f.Job, f.Way, f.What)]++; paid[fmt.Sprint(f.Role, f.Job, f.Way, f.What)] == 2 {
-				r.Add(Difference{Fact: f, Text: "the job was paid for more than once", At: e.At})
+			at := side{f.Role, f.Job, f.Way}
+			if paid[at]++; paid[at] == 2 {
+				r.differ(f, "the job was paid for more than once", e.At)
 			}
 		}
 		if f.Expect == Open {
@@ -109,17 +122,18 @@ func Compare(facts []Fact, books Books) *Report {
 		}
 	}
 	r.Jobs = len(jobs)
-	for way, list := range books {
-		for _, e := range list {
-			if !known[place{way, e.Hash}] && (e.State == wallet.Succeeded || e.Held) {
-				r.stray(way, e)
-			}
-		}
-	}
+	r.strays(s)
 	slices.SortStableFunc(r.Differences, func(a, b Difference) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Hash.String(), b.Hash.String()))
 	})
 	return r
+}
+
+func (r *Report) differ(f Fact, text string, at time.Time) {
+	if at.IsZero() {
+		at = f.At
+	}
+	r.Differences = append(r.Differences, Difference{Fact: f, Text: text, At: at})
 }
 
 func (r *Report) count(way wallet.Way, e wallet.Entry) {
@@ -130,23 +144,26 @@ func (r *Report) count(way wallet.Way, e wallet.Entry) {
 	}
 }
 
+// moved is what a way does to money, in words.
+var moved = map[wallet.Way]string{wallet.In: "received", wallet.Out: "paid"}
+
 // differs says what does not fit between a fact and the wallet's entry; "" if all does.
 func (f *Fact) differs(e wallet.Entry, there bool) string {
 	if !there {
 		e.State = wallet.Failed
 	}
-	arrived := map[wallet.Way]string{wallet.In: "received", wallet.Out: "paid"}[f.Way]
+	amount, done := f.Amount.Human(), moved[f.Way]
 	switch {
 	case f.Expect == Paid && !there:
-		return fmt.Sprintf("the ledger says that %s was %s, the wallet knows nothing of it", f.Amount.Human(), arrived)
+		return fmt.Sprintf("the ledger says that %s was %s, the wallet knows nothing of it", amount, done)
 	case f.Expect == Paid && e.State == wallet.Failed:
-		return fmt.Sprintf("the ledger says that %s was %s, the wallet that it failed", f.Amount.Human(), arrived)
+		return fmt.Sprintf("the ledger says that %s was %s, the wallet that it failed", amount, done)
 	case f.Expect == Paid && e.State == wallet.Pending:
-		return fmt.Sprintf("the ledger says that %s was %s, the wallet that it is not yet", f.Amount.Human(), arrived)
+		return fmt.Sprintf("the ledger says that %s was %s, the wallet that it is not yet", amount, done)
 	case f.Expect == Paid && e.Amount != f.Amount:
-		return fmt.Sprintf("the ledger says that %s was %s, the wallet %s", f.Amount.Human(), arrived, e.Amount.Human())
+		return fmt.Sprintf("the ledger says that %s was %s, the wallet %s", amount, done, e.Amount.Human())
 	case f.Expect == Unpaid && e.State == wallet.Succeeded:
-		return fmt.Sprintf("the wallet says that %s was %s, the ledger that it was not: %s", e.Amount.Human(), arrived, f.Why)
+		return fmt.Sprintf("the wallet says that %s was %s, the ledger that it was not: %s", e.Amount.Human(), done, f.Why)
 	case f.Expect == Unpaid && e.State == wallet.Pending && (e.Held || f.Way == wallet.Out):
 		return fmt.Sprintf("%s is still locked, though the job has ended: %s", e.Amount.Human(), f.Why)
 	}
@@ -156,19 +173,53 @@ func (f *Fact) differs(e wallet.Entry, there bool) string {
 // ours finds the job in the description of an invoice (PROTOCOL §4).
 var ours = regexp.MustCompile(`^infernet (?:[a-z]+ )?([0-9a-f]{64})$`)
 
-// stray is a payment that no ledger knows.
+// files begins the description of an invoice for keeping a file.
+const files = "infernet: keep "
+
+// strays finds what the wallet has and no ledger knows. What one wallet here paid to another for a job that one of the
+// ledgers knows has its job: a node that tries itself keeps no customer's ledger.
+func (r *Report) strays(s Scope) {
+	known, bought := map[place]bool{}, map[wallet.Hash]bool{}
+	for _, f := range slices.Concat(s.Facts, s.Known) {
+		known[place{f.Way, f.Hash}] = true
+		bought[f.Hash] = true
+	}
+	for way, list := range s.Books {
+		for _, e := range list {
+			switch {
+			case known[place{way, e.Hash}] || e.At.Before(s.Since):
+			case e.State != wallet.Succeeded && !e.Held && (way == wallet.In || e.State != wallet.Pending): // nothing has moved
+			case bought[e.Hash]:
+				if e.State == wallet.Succeeded {
+					r.count(way, e)
+				}
+			case s.Apps[e.Hash]:
+				if e.State == wallet.Succeeded {
+					r.Apps.add(e)
+				}
+			case strings.HasPrefix(e.Description, files):
+				if e.State == wallet.Succeeded {
+					r.Files.add(e)
+				}
+			default:
+				r.stray(way, e)
+			}
+		}
+	}
+}
+
 func (r *Report) stray(way wallet.Way, e wallet.Entry) {
 	d := Difference{Fact: Fact{Way: way, Hash: e.Hash, Amount: e.Amount}, At: e.At}
-	if strings.HasPrefix(e.Description, "infernet: keep ") && e.State == wallet.Succeeded {
-		r.Files.add(e)
-		return
+	done := moved[way]
+	if e.State == wallet.Pending {
+		done = "locked"
 	}
 	if m := ours.FindStringSubmatch(e.Description); m != nil {
 		d.Job = events.ID(m[1])
-		d.Text = fmt.Sprintf("%s for job %s, and no ledger here knows of it", map[wallet.Way]string{wallet.In: "received", wallet.Out: "paid"}[way], d.Job)
+		d.Text = fmt.Sprintf("%s was %s for a job that no ledger here knows", e.Amount.Human(), done)
 	} else {
-		d.Without = true
-		d.Text = fmt.Sprintf("it belongs to no job; its invoice says %q", e.Description)
+		d.Outside = true
+		d.Text = fmt.Sprintf("%s was %s for no job; the invoice says %q", e.Amount.Human(), done, e.Description)
 	}
-	r.Add(d)
+	r.Differences = append(r.Differences, d)
 }

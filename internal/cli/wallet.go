@@ -21,7 +21,8 @@ const walletIn = 4 * time.Second
 func (a *app) walletCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "wallet", Short: "The wallet that jobs are paid from"}
 	cmd.AddCommand(a.walletBalanceCommand(), a.walletPayCommand(), a.walletInvoiceCommand(),
-		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand())
+		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand(),
+		a.walletAuditCommand())
 	return cmd
 }
 

@@ -31,8 +31,8 @@ func (j *job) need() choose.Need {
 	return choose.Need{MaxCost: j.order.MaxCost, Wallet: j.c.Wallet != nil, Require: j.order.Require}
 }
 
-// described is a candidate with what its node announces.
-func described(n Node, kind int, model string) choose.Candidate {
+// Described is a candidate with what its node announces.
+func Described(n Node, kind int, model string) choose.Candidate {
 	x := choose.Candidate{Node: n.Author, Name: n.Profile.Name, Model: model, GPUs: n.Profile.Market.GPUs}
 	for _, m := range n.Profile.Market.Models {
 		if (model == "" || m.ID == model) && slices.Contains(m.Kinds, kind) {
@@ -68,7 +68,7 @@ func (j *job) rank(ctx context.Context, offers []*events.Offer) (best []*events.
 	for _, o := range offers {
 		x := choose.Candidate{Node: o.Author, Model: o.Model}
 		if n, ok := nodes[o.Author]; ok {
-			x = described(n, j.req.Kind, o.Model)
+			x = Described(n, j.req.Kind, o.Model)
 			x.Load = 0 // an offer is news, a heartbeat is not
 		}
 		x.Model, x.About, x.Most, x.Measured = o.Model, o.Amount, o.Cap, j.c.measured(o.Author, o.Model)
@@ -93,7 +93,7 @@ func (j *job) quiet(nodes map[events.PubKey]Node, known []choose.Verdict) (all [
 		if !n.Alive(j.c.Now()) || !runs(n, j.req.Kind, j.req.Model()) || slices.ContainsFunc(known, func(v choose.Verdict) bool { return v.Node == n.Author }) {
 			continue
 		}
-		v := choose.Verdict{Candidate: described(n, j.req.Kind, j.req.Model()), Out: true, Why: "it made no offer"}
+		v := choose.Verdict{Candidate: Described(n, j.req.Kind, j.req.Model()), Out: true, Why: "it made no offer"}
 		v.Measured = j.c.measured(n.Author, j.req.Model())
 		if m := n.Model(j.req.Model()); m != nil {
 			if v.About = j.about(*m); v.About > j.order.MaxCost {
@@ -141,7 +141,7 @@ func (c *Consumer) Rank(ctx context.Context, o Order) ([]choose.Verdict, error) 
 		if !n.Alive(c.Now()) || !runs(n, o.Kind, model) || slices.Contains(o.Avoid, n.Author) {
 			continue
 		}
-		x := described(n, o.Kind, model)
+		x := Described(n, o.Kind, model)
 		if x.About, x.Most, err = c.Estimate(ctx, o, n.Announcement); err != nil {
 			return nil, err
 		}

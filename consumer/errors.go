@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"infernet/consumer/choose"
 	"infernet/events"
 )
 
@@ -21,6 +22,7 @@ type NoOffersError struct {
 	Dear    []*events.Offer   // offers above MaxCost
 	Zaps    []*events.Offer   // plain offers without an invoice: their nodes want to be zapped (NIP-57)
 	About   events.Msat       // what the cheapest announced price makes of the job, roughly; 0 if nobody announces one
+	Out     []choose.Verdict  // nodes that could do it and were not taken
 }
 
 func (e *NoOffersError) Error() string {
@@ -38,6 +40,11 @@ func (e *NoOffersError) Error() string {
 	}
 	for _, r := range e.Refused {
 		fmt.Fprintf(&b, "; %s says %s", short(r.Author), r.Error())
+	}
+	for _, v := range e.Out {
+		if v.Out {
+			fmt.Fprintf(&b, "; node %s is not taken: %s", short(v.Node), v.Why)
+		}
 	}
 	if len(e.Dear) > 0 {
 		fmt.Fprintf(&b, "; the cheapest offer is %s", e.Dear[0].Cap.Human())
@@ -130,6 +137,7 @@ func (e *LeftError) Unwrap() error { return e.Why }
 type BadInvoiceError struct {
 	Node events.PubKey
 	Why  string
+	Ours bool // what is in the way is this side's: the wallet, or the network it is of
 }
 
 func (e *BadInvoiceError) Error() string {

@@ -119,6 +119,9 @@ func (j *job) take(o *events.Offer) {
 
 func (j *job) noOffers(ctx context.Context) error {
 	e := &NoOffersError{Kind: j.req.Kind, Model: j.req.Model(), MaxCost: j.order.MaxCost}
+	if j.req.Bids != nil {
+		e.Window = time.Duration(j.req.Bids.Seconds) * time.Second
+	}
 	for _, m := range j.said {
 		if r, ok := m.(*events.Refusal); ok {
 			e.Refused = append(e.Refused, r)
@@ -148,8 +151,12 @@ func (j *job) noOffers(ctx context.Context) error {
 			}
 			if e.Model == "" || m.ID == e.Model {
 				runs = true
-				if about := j.about(m); e.About == 0 || about < e.About {
+				about := j.about(m)
+				if e.About == 0 || about < e.About {
 					e.About = about
+				}
+				if j.quiet(n, about) {
+					e.Quiet = n.Author
 				}
 			}
 		}
@@ -161,6 +168,20 @@ func (j *job) noOffers(ctx context.Context) error {
 		e.Near = models[:min(3, len(models))]
 	}
 	return e
+}
+
+// quiet says whether a living node, at whose prices the job costs about so much, would be expected to have made an offer, and
+// has said nothing.
+func (j *job) quiet(n Node, about events.Msat) bool {
+	switch {
+	case j.heard[n.Author] > 0, n.Beat.Status == "draining", len(j.order.Require) > 0, slices.Contains(j.order.Avoid, n.Author):
+		return false
+	case len(j.order.Only) > 0 && !slices.Contains(j.order.Only, n.Author):
+		return false
+	case about == 0:
+		return true
+	}
+	return about <= j.order.MaxCost && j.c.Wallet != nil && slices.ContainsFunc(n.Profile.Market.Pay, func(way string) bool { return slices.Contains(j.ways(), way) })
 }
 
 // framing is how many units a model's own frame around a prompt may take.

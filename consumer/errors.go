@@ -23,6 +23,8 @@ type NoOffersError struct {
 	Zaps    []*events.Offer   // plain offers without an invoice: their nodes want to be zapped (NIP-57)
 	About   events.Msat       // what the cheapest announced price makes of the job, roughly; 0 if nobody announces one
 	Out     []choose.Verdict  // nodes that could do it and were not taken
+	Quiet   events.PubKey     // a living node that announces the job for as little, and has said nothing of it; "" if there is none
+	Window  time.Duration     // how long an auction collected offers; 0 if it was none
 }
 
 func (e *NoOffersError) Error() string {
@@ -34,6 +36,9 @@ func (e *NoOffersError) Error() string {
 	fmt.Fprintf(&b, " for up to %s", e.MaxCost.Human())
 	if len(e.Near) > 0 {
 		fmt.Fprintf(&b, "; there is %s", strings.Join(e.Near, ", "))
+	}
+	if e.Quiet != "" && e.Window > 0 {
+		fmt.Fprintf(&b, "; node %s is alive but made no offer within %s", short(e.Quiet), e.Window)
 	}
 	if e.About > e.MaxCost {
 		fmt.Fprintf(&b, "; announced prices make it about %s", e.About.Human())

@@ -81,14 +81,14 @@ func (j *job) rank(ctx context.Context, offers []*events.Offer) (best []*events.
 		}
 	}
 	if j.order.Explain {
-		all = append(all, j.quiet(nodes, all)...)
+		all = append(all, j.others(nodes, all)...)
 		j.tell(Step{Verdicts: all})
 	}
 	return best, all
 }
 
-// quiet are the living nodes that run the model and are no candidates, with what they said.
-func (j *job) quiet(nodes map[events.PubKey]Node, known []choose.Verdict) (all []choose.Verdict) {
+// others are the living nodes that run the model and are no candidates, with what they said.
+func (j *job) others(nodes map[events.PubKey]Node, known []choose.Verdict) (all []choose.Verdict) {
 	for _, n := range nodes {
 		if !n.Alive(j.c.Now()) || !runs(n, j.req.Kind, j.req.Model()) || slices.ContainsFunc(known, func(v choose.Verdict) bool { return v.Node == n.Author }) {
 			continue

@@ -89,8 +89,8 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 			fmt.Fprintln(w.Out)
 		}
 		var none *consumer.NoOffersError
-		if w.poor && errors.As(err, &none) && len(none.Near) == 0 {
-			return withHint(err, "infernet doctor  # there is no wallet: only free jobs can be bought")
+		if w.poor && wantsMoney(err) {
+			return w.needsWallet(err)
 		}
 		if w.free && errors.As(err, &none) && none.About > 0 && slices.Contains(w.settings.list("run.pay"), events.PayFree) {
 			return withHint(err, "%s", again(w.args, "--pay", events.PayPrepaid))

@@ -152,7 +152,7 @@ func set[T comparable](field *T, standard T) {
 func (r *Relay) hooks() *khatru.Relay {
 	k := khatru.NewRelay()
 	k.ServiceURL = r.ServiceURL
-	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42}
+	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70}
 	r.policies = []func(context.Context, *nostr.Event) (bool, string){
 		r.refuseShape, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refusePow, r.refuseJob,
 	}

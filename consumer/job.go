@@ -167,7 +167,7 @@ func (j *job) filter() nostr.Filter {
 func (j *job) build(ctx context.Context) error {
 	o, c := &j.order, j.c
 	kind, ok := events.Kinds[o.Kind]
-	if !ok {
+	if !ok || kind.Own {
 		return fmt.Errorf("kind %d is not known here", o.Kind)
 	}
 	life := o.Life

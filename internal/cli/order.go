@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -79,7 +78,7 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 // kindNames are the kinds of jobs, for people.
 func kindNames() string {
 	var names []string
-	for _, n := range slices.Sorted(maps.Keys(events.Kinds)) {
+	for _, n := range events.Sold() {
 		names = append(names, fmt.Sprintf("%d %s", n, events.Kinds[n].Name))
 	}
 	return strings.Join(names, ", ")
@@ -227,8 +226,8 @@ func (o *orderFlags) addFiles(order *consumer.Order) (err error) {
 
 // checkOrder says what is wrong with an order before anything is opened for it.
 func checkOrder(o *consumer.Order) error {
-	if _, ok := events.Kinds[o.Kind]; !ok {
-		return usage("--kind %d: there are %s", o.Kind, strings.Trim(strings.ReplaceAll(fmt.Sprint(slices.Sorted(maps.Keys(events.Kinds))), " ", ", "), "[]"))
+	if kind, ok := events.Kinds[o.Kind]; !ok || kind.Own {
+		return usage("--kind %d: there are %s", o.Kind, strings.Trim(strings.ReplaceAll(fmt.Sprint(events.Sold()), " ", ", "), "[]"))
 	}
 	if ways := []string{consumer.Auction, consumer.Direct, consumer.Plain}; !slices.Contains(ways, o.Way) {
 		return usage("run.way: %q is none of %s", o.Way, strings.Join(ways, ", "))

@@ -22,7 +22,7 @@ func (a *app) walletCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "wallet", Short: "The wallet that jobs are paid from"}
 	cmd.AddCommand(a.walletBalanceCommand(), a.walletPayCommand(), a.walletInvoiceCommand(),
 		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand(),
-		a.walletAuditCommand())
+		a.walletAuditCommand(), a.walletOwedCommand(), a.walletWithdrawCommand())
 	return cmd
 }
 

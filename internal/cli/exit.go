@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 
 	"infernet/consumer"
 	"infernet/engine"
@@ -110,6 +111,9 @@ func meaning(err error, args []string) (code int, hint string) {
 		}
 		if none.About > none.MaxCost {
 			return exitNoOffers, remark(again(args, "--max-cost", fmt.Sprint(int64(none.About/events.Sat)*5/4+1)), "what nodes ask: infernet market prices")
+		}
+		if none.Quiet != "" && none.Window > 0 {
+			return exitNoOffers, remark(again(args, "--window", max(5*time.Second, 4*none.Window).String()), "offers are waited for longer; or --first: the first is taken")
 		}
 		return exitNoOffers, "infernet market nodes"
 	case errors.As(err, &vanished):

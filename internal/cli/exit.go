@@ -108,6 +108,8 @@ func meaning(err error, args []string) (code int, hint string) {
 			return exitNoOffers, again(args, "--model", none.Near[0])
 		case len(none.Dear) > 0:
 			return exitNoOffers, again(args, "--max-cost", fmt.Sprint(int64(none.Dear[0].Cap.CeilSat()/events.Sat)))
+		case len(none.Risky) > 0:
+			return exitNoOffers, remark(again(args, "--pay", none.Risky[0].Pay), "if you trust it with so much")
 		}
 		if none.About > none.MaxCost {
 			return exitNoOffers, remark(again(args, "--max-cost", fmt.Sprint(int64(none.About/events.Sat)*5/4+1)), "what nodes ask: infernet market prices")

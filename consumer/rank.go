@@ -198,6 +198,11 @@ func (c *Consumer) pick(ctx context.Context, o *Order, tell func(Step)) (*events
 	}
 	model := (&events.Request{Params: o.Params}).Model()
 	none := &NoOffersError{Kind: o.Kind, Model: model, MaxCost: o.MaxCost, Out: ranked}
+	for _, v := range ranked {
+		if none.About == 0 || v.About < none.About {
+			none.About = v.About
+		}
+	}
 	if len(ranked) > 0 && !ranked[0].Out {
 		n, err := c.node(ctx, ranked[0].Node)
 		return n.Announcement, err

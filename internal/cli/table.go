@@ -35,6 +35,8 @@ var table = []setting{
 	{"relay.private_jobs", "false", "yesno", "show encrypted jobs only to their two parties"},
 	{"relay.connections", "4096", "number", "connections at once"},
 	{"relay.connections_each", "64", "number", "connections from one address; this machine's own may take all. A proxy on another machine is one address"},
+	{"relay.keep_free", "16", "number", "MiB of the disk that the relay's log leaves to others; it takes no events beyond"},
+	{"relay.admins", "", "list", "keys that may operate the relay over HTTP (NIP-86, backup, import), npub or hex; beside operator.key of its data folder"},
 	{"relay.files", "true", "yesno", "keep files, too"},
 	{"relay.files_price", "0", "number", "msat that an upload costs for each started MiB; nothing if 0"},
 	{"relay.wallet", "", "file", "wallet that uploads are paid into: file:/path of a file that holds its address; 'infernet up' uses the node's if unset"},

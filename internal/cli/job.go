@@ -84,6 +84,9 @@ func (a *app) jobWatchCommand() *cobra.Command {
 		Annotations: says("as run"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOut("--out", file); err != nil {
+				return err
+			}
 			id, end, err := a.findJob(args[0])
 			if err != nil {
 				return err

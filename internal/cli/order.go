@@ -134,6 +134,12 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	if err := checkOrder(&order); err != nil {
 		return order, err
 	}
+	if err := checkOut("--out", o.file); err != nil {
+		return order, err
+	}
+	if err := checkOutDir("--out-dir", o.dir); err != nil {
+		return order, err
+	}
 	if prompt != "" {
 		order.Inputs = append(order.Inputs, events.Input{Value: prompt, Type: "text"})
 	}

@@ -21,6 +21,7 @@ type shower struct {
 	plain    bool   // plain NIP-90 knows no receipts
 	poor     bool   // there is no wallet
 	free     bool   // nothing is to be paid
+	turn     bool   // of a conversation: what is the same each time is not said
 	streamed strings.Builder
 	waiting  *waiting
 	broken   bool // the stream's last line was ended, for a line of the conversation
@@ -137,6 +138,9 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		line += " · no receipt yet"
 	}
 	fmt.Fprintln(w.Err, w.fold(line, " · "))
+	if d.Paid > 0 && d.Receipt != nil && !w.turn {
+		fmt.Fprintf(w.Err, "to verify the receipt: %s\n", w.callable("infernet receipt verify "+cutKey(string(d.Job))))
+	}
 	return nil
 }
 

@@ -106,6 +106,9 @@ func (a *app) jobWatchCommand() *cobra.Command {
 			defer done()
 			show := a.newShower(verbose)
 			show.file = file
+			if paid, err := c.Ledger.Commitment(id); err == nil && paid != nil {
+				show.stage.paid = paid.Settled
+			}
 			got, err := c.Resume(cmd.Context(), id, show.step)
 			return show.end(got, err)
 		},

@@ -24,6 +24,7 @@ type shower struct {
 	turn     bool   // of a conversation: what is the same each time is not said
 	streamed strings.Builder
 	waiting  *waiting
+	stage    stage
 	broken   bool // the stream's last line was ended, for a line of the conversation
 }
 
@@ -44,7 +45,7 @@ func (w *shower) step(s consumer.Step) {
 	case s.Delta != "":
 		defer w.waiting.text(s.Delta)
 	default:
-		w.waiting.heard(next(s))
+		w.waiting.heard(w.stage.next(s))
 	}
 	if s.Delta != "" {
 		w.streamed.WriteString(s.Delta)

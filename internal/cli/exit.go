@@ -91,11 +91,14 @@ func meaning(err error, args []string) (code int, hint string) {
 		invoice   *consumer.BadInvoiceError
 		result    *consumer.BadResultError
 		param     *events.ParamError
+		other     *wrongFile
 		dear      *blob.DearError
 	)
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &other):
+		return exitUsage, other.hint(args)
 	case errors.As(err, &param):
 		return exitUsage, helpOf(args)
 	case errors.As(err, &left):

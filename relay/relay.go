@@ -141,7 +141,7 @@ func (r *Relay) hooks() *khatru.Relay {
 	k := khatru.NewRelay()
 	k.ServiceURL = r.ServiceURL
 	k.Info.Name, k.Info.Description, k.Info.Software = r.Name, r.Description, "infernet"
-	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42}
+	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70}
 	if r.OfferPow > 0 {
 		k.Info.SupportedNIPs = append(k.Info.SupportedNIPs, 13)
 	}

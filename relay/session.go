@@ -173,7 +173,13 @@ func (s *session) take(ctx context.Context, body []byte) {
 		s.unsubscribe(string(*m))
 	case *nostr.AuthEnvelope:
 		s.auth(&m.Event)
+	case *nostr.CountEnvelope:
+		s.count(ctx, body)
 	default:
+		if ev := foreignEvent(body); ev != nil {
+			s.event(ctx, ev)
+			return
+		}
 		s.notice("invalid: not a message that this relay reads: " + cut(string(body), 80))
 	}
 }
@@ -204,6 +210,10 @@ func (s *session) event(ctx context.Context, ev *nostr.Event) {
 	if err := events.Verify(ev); err != nil {
 		s.tokens -= badSignature
 		ok(false, "invalid: "+strings.TrimPrefix(err.Error(), events.ErrMalformed.Error()+": "))
+		return
+	}
+	if why := s.refuseProtected(ev); why != "" {
+		ok(false, why)
 		return
 	}
 	s.r.add(withCame(ctx, at), ev, raw, ok) // false as the relay shuts down: the client hears that, and not that the event is stored

@@ -20,6 +20,7 @@ type store struct {
 	now func() time.Time
 
 	coming
+	documents documents
 }
 
 // Kinds of marks.

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -110,11 +111,14 @@ func buys(args []string) bool {
 
 // callable is a hint that begins as this program was called, where a shell would not find it otherwise.
 func (a *app) callable(hint string) string {
-	if rest, ok := strings.CutPrefix(hint, "infernet "); ok && a.Self != "" {
-		return quoted(a.Self) + " " + rest
+	if m := ours.FindStringSubmatch(hint); m != nil && a.Self != "" {
+		return m[1] + quoted(a.Self) + " " + hint[len(m[0]):]
 	}
 	return hint
 }
+
+// ours is how a hint begins that is a command of this program, perhaps with variables before it.
+var ours = regexp.MustCompile(`^((?:[A-Z_]+=\S+ )*)infernet `)
 
 func (a *app) root() *cobra.Command {
 	var flags globalFlags

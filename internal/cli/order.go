@@ -35,6 +35,8 @@ type orderFlags struct {
 	sizeIn              int64
 	file, output, dir   string
 	verbose             bool
+	priority            string
+	router              routerFlags
 }
 
 func (o *orderFlags) add(cmd *cobra.Command) {
@@ -74,6 +76,8 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.Int64Var(&o.sizeIn, "size-in", 0, "units of all that the node fetches; 4096 each if not given")
 	f.StringVar(&o.dir, "out-dir", "", "folder for the files of the result")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
+	f.StringVar(&o.priority, "priority", "normal", "low, normal or high: what the price is multiplied with, and the place in the queue")
+	o.router.add(cmd)
 }
 
 // kindNames are the kinds of jobs, for people.
@@ -125,6 +129,12 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 		Open: o.open, Encrypted: o.encrypted,
 		Life: s.duration("run.deadline"), Hedge: s.duration("run.hedge"),
 	}
+	if _, ok := events.Priorities[o.priority]; !ok {
+		return order, usage("--priority: %q is none of low, normal, high", o.priority)
+	}
+	if o.priority != "normal" {
+		order.Priority = o.priority
+	}
 	if err := checkOrder(&order); err != nil {
 		return order, err
 	}
@@ -171,6 +181,9 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 			return order, usage("--param %s: want name=value", p)
 		}
 		set("", name, value)
+	}
+	if err := o.router.apply(cmd, &order); err != nil {
+		return order, err
 	}
 	sealed := len(order.Pay) > 0 && order.Pay[0] == events.PaySealed
 	if !o.noStream && !sealed && order.Way != consumer.Plain && events.Kinds[o.kind].Takes("stream") {

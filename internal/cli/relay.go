@@ -57,6 +57,7 @@ func (a *app) relayCommand() *cobra.Command {
 			return errors.Join(r.Run(cmd.Context()), close())
 		},
 	}
+	cmd.AddCommand(a.relayCheckCommand())
 	relayFlags(cmd)
 	ready = readyFlag(cmd, "the relay's address")
 	return cmd

@@ -46,6 +46,7 @@ var rooms = map[string][]string{
 	"consumer/gateway":  {"consumer", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
+	"web":               {"events"},
 	"cmd":               {"internal/cli"},
 	"scripts":           {"*"},
 

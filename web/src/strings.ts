@@ -20,6 +20,7 @@ const errors: Record<string, string> = {
   'signer:changed': 'The signer gave back something else than what was asked for. Nothing was sent.',
   'signer:nip44': 'This extension cannot encrypt (NIP-44). Update it, or choose “Auction”, which is public.',
   'signer:silent': 'The signer does not answer. Is it running and connected to its relay?',
+  'signer:norelay': 'A signer that scans the code is met at a relay. Add one in the settings first.',
   'signer:address': 'This is no bunker address. It begins with bunker:// and names a relay.',
   'signer:token': 'The daemon does not know this page. Run “infernet open” on its machine.',
   'buy:nooffers': 'No node made an offer. Choose a model that somebody runs now, or collect offers for longer.',
@@ -42,7 +43,7 @@ export const t = {
     in: 'Sign in', out: 'Sign out', title: 'Sign in with your Nostr key', why: 'Your key stays where it is: this page asks for signatures and never sees it.',
     extension: 'Browser extension', extensionWhat: 'nos2x, Alby, or any that speaks NIP-07', none: 'none found in this browser',
     bunker: 'Bunker', bunkerWhat: 'A signer elsewhere, over relays (NIP-46)', bunkerPaste: 'Paste its bunker:// address', connect: 'Connect', qr: 'Or scan this with your signer', showQR: 'Show a QR code to scan', waiting: 'Waiting for your signer…',
-    daemon: 'This machine', daemonWhat: 'The key of the daemon that serves this page', daemonHow: 'Run “infernet open” on this machine: it opens this page signed in.', approve: 'Your signer wants an approval', open: 'Open it', as: 'Signed in as', needed: 'Sign in to go on', working: 'Ask your signer for approval…',
+    daemon: 'This machine', daemonWhat: 'The key of the daemon that serves this page', daemonHow: 'Run “infernet open” on this machine: it opens this page signed in.', close: 'Close', approve: 'Your signer wants an approval', open: 'Open it', as: 'Signed in as', needed: 'Sign in to go on', working: 'Ask your signer for approval…',
   },
   market: {
     title: 'Market', lead: 'What you can rent now, as the nodes announce it on your relays.', models: 'Models', nodes: 'Nodes', search: 'Search models, nodes, cards', kind: 'Type', any: 'Any', capability: 'Pays with', maxPrice: 'Up to (sat per 1,000 in + 1,000 out)', vram: 'Graphics memory', size: 'Size', alive: 'Online only', reviewed: 'Reviewed only', attested: 'Attested hardware only', more: 'More filters', clear: 'Clear filters',

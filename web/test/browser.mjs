@@ -16,6 +16,19 @@ const began = Date.now();
 export const say = (text) => console.log(`ok ${text} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 export const must = (good, text) => { if (!good) throw new Error(text); };
 
+// connect opens a WebSocket to the relay, in an empty page of the browser: node 20 has none of its own.
+export async function connect(browser, hear) {
+  const page = await browser.newPage();
+  await page.exposeFunction('hear', (text) => hear(JSON.parse(text)));
+  await page.evaluate((relay) => new Promise((resolve, reject) => {
+    window.socket = new WebSocket(relay);
+    window.socket.onmessage = (m) => window.hear(m.data);
+    window.socket.onopen = () => resolve();
+    window.socket.onerror = reject;
+  }), ws);
+  return { send: (message) => page.evaluate((text) => window.socket.send(text), JSON.stringify(message)), close: () => page.close() };
+}
+
 // story runs in a browser of its own: with a signer that can be told to refuse, unless extension is false.
 export async function story(run, { extension = true, args = [], ...options } = {}) {
   const place = mkdtempSync(join(tmpdir(), 'infernet-page-'));

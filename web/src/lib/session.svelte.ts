@@ -1,8 +1,9 @@
 // Who is signed in, with what wallet, at which relays.
 import { Pool } from './relay';
 import { settings, readRelay } from './settings.svelte';
+import { t } from '../strings';
 import { connect, readAddress, webln, type Wallet } from './wallet';
-import { fromBunker, fromDaemon, fromExtension, type Signer } from './signer';
+import { exchange, fromBunker, fromDaemon, fromExtension, invite, type Signer } from './signer';
 
 function kept(name: string) {
   try {
@@ -19,7 +20,10 @@ class Session {
   balance = $state<number>();
   online = $state(navigator.onLine);
   daemon = $state.raw<{ name: string; relays: string[] }>(); // that served this page; undefined on a static host
+  own = $state(false); // whether 'infernet open' signs in with a key of the daemon's machine
+  failed = $state(''); // why that did not sign in
   authURL = $state(''); // where a bunker wants an approval
+  private lent = false; // the wallet is the daemon's, and goes with its key
   readonly pool = new Pool(() => { this.relays = this.pool.status; });
 
   get connected() { return this.relays.some((r) => r.open); }
@@ -44,6 +48,7 @@ class Session {
     const answer = await fetch('./api/v1/page', { headers: { Accept: 'application/json' } }).catch(() => undefined); // none: no network
     const ours = answer?.ok ? await answer.json().catch(() => undefined) : undefined;
     if (ours && Array.isArray(ours.relays)) this.daemon = { name: String(ours.name ?? 'infernet'), relays: ours.relays.map(readRelay).filter((r: unknown) => r !== undefined) };
+    this.own = ours?.key === true;
     if (this.daemon && ours.part === 'relay') this.daemon.relays = [location.origin.replace(/^http/, 'ws')];
     if (this.daemon) localStorage.setItem('infernet.daemon', JSON.stringify(this.daemon));
     else if (!answer) this.daemon = kept('infernet.daemon');
@@ -52,8 +57,7 @@ class Session {
     if (token) { // from 'infernet open': out of the address at once
       history.replaceState(null, '', location.pathname + location.search + '#/market');
       dispatchEvent(new HashChangeEvent('hashchange'));
-      sessionStorage.setItem('infernet.token', token);
-      await this.signIn('daemon').catch(() => {});
+      await exchange(token).then((mine) => this.signIn('daemon', mine)).catch((err) => { this.failed = t.error(err); });
     } else {
       const how = localStorage.getItem('infernet.signin');
       if (how === 'extension' || (how === 'daemon' && sessionStorage.getItem('infernet.token')) || (how === 'bunker' && localStorage.getItem('infernet.bunker'))) await this.signIn(how).catch(() => {});
@@ -74,7 +78,19 @@ class Session {
     if (how === 'daemon' && with_) sessionStorage.setItem('infernet.token', with_);
     this.signedIn(signer);
     const play = readAddress(signer.wallet ?? '');
-    if (play && !this.wallet) this.useWallet(await connect(play));
+    if (play && !this.wallet) {
+      this.useWallet(await connect(play));
+      this.lent = true;
+    }
+  }
+
+  // invite waits for a bunker that scans an address; the address is told as soon as there is one.
+  async invite(tell: (uri: string) => void) {
+    const { uri, signer } = await invite(this.pool.urls, (url) => { this.authURL = /^https:\/\//.test(url) ? url : ''; });
+    tell(uri);
+    const { bunker, ...mine } = await signer;
+    localStorage.setItem('infernet.bunker', bunker);
+    this.signedIn(mine);
   }
 
   signedIn(signer: Signer) {
@@ -86,6 +102,7 @@ class Session {
   signOut() {
     this.signer?.close?.();
     this.signer = undefined;
+    if (this.lent) this.useWallet(undefined);
     for (const name of ['infernet.signin', 'infernet.bunker']) localStorage.removeItem(name);
     sessionStorage.removeItem('infernet.token');
   }
@@ -93,6 +110,7 @@ class Session {
   useWallet(wallet: Wallet | undefined) {
     this.wallet?.close();
     this.wallet = wallet;
+    this.lent = false;
     this.balance = undefined;
     this.refreshBalance();
   }

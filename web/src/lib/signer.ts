@@ -95,12 +95,23 @@ export async function fromBunker(address: string, ask: (url: string) => void): P
   return within(30_000, wrap(bunker));
 }
 
-// invite makes a nostrconnect:// address for a QR code; the signer that scans it connects by itself.
-export async function invite(relays: string[], ask: (url: string) => void): Promise<{ uri: string; signer: Promise<Signer> }> {
-  const [{ BunkerSigner, createNostrConnectURI }, { getPublicKey }] = await Promise.all([import('nostr-tools/nip46'), import('nostr-tools/pure')]);
+// invite makes a nostrconnect:// address for a QR code; the signer that scans it connects by itself. bunker is where it is
+// found again.
+export async function invite(relays: string[], ask: (url: string) => void): Promise<{ uri: string; signer: Promise<Signer & { bunker: string }> }> {
+  if (!relays.length) throw new SignError('signer:norelay');
+  const [{ BunkerSigner, createNostrConnectURI, toBunkerURL }, { getPublicKey }] = await Promise.all([import('nostr-tools/nip46'), import('nostr-tools/pure')]);
   const client = bunkerClient();
   const uri = createNostrConnectURI({ clientPubkey: getPublicKey(client), relays, secret: hexOf(crypto.getRandomValues(new Uint8Array(8))), name: 'Infernet', perms: ['sign_event', 'nip44_encrypt', 'nip44_decrypt'] });
-  return { uri, signer: BunkerSigner.fromURI(client, uri, { onauth: ask }, 300_000).then(wrap) };
+  const found = BunkerSigner.fromURI(client, uri, { onauth: ask, skipSwitchRelays: true }, 300_000);
+  return { uri, signer: found.then(async (b) => ({ ...(await wrap(b)), bunker: toBunkerURL({ ...b.bp, secret: null }) })).catch((err) => { throw denied(err); }) };
+}
+
+// exchange gives the token that this page shows from now on, for the one that 'infernet open' put into its address: that one
+// is good once.
+export async function exchange(once: string): Promise<string> {
+  const answer = await fetch('./api/v1/page/session', { method: 'POST', headers: { Authorization: 'Bearer ' + once } }).catch(() => { throw new SignError('signer:silent'); });
+  if (!answer.ok) throw new SignError('signer:token');
+  return (await answer.json()).token;
 }
 
 // fromDaemon signs with the key of the daemon that served this page. It asks with a token that only who may read the

@@ -165,14 +165,10 @@ func (g *Gateway) candidates(ctx context.Context, w *wish, nodes []consumer.Node
 		if err != nil {
 			return nil, err
 		}
-		c := choose.Candidate{
-			Node: n.Author, Name: n.Profile.Name, Model: w.model, About: about, Most: most, Measured: g.record.measured(n.Author, w.model),
-		}
-		if m := n.Model(w.model); m != nil {
-			c.Price = m.Price
-		}
-		if n.Beat != nil && n.Beat.Capacity > 0 {
-			c.Load = float64(n.Beat.Load+n.Beat.Queue) / float64(n.Beat.Capacity)
+		c := consumer.Described(n, w.order.Kind, w.model)
+		c.About, c.Most, c.Measured = about, most, g.record.measured(n.Author, w.model)
+		if memory := g.Consumer.Memory; memory != nil { // durable, and what other commands have measured
+			c.Measured = memory.Measured(n.Author, w.model)
 		}
 		all = append(all, c)
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"infernet/consumer"
 	"infernet/engine"
@@ -26,7 +27,7 @@ import (
 func hintable() []error {
 	return []error{
 		syscall.EADDRINUSE, usage("wrong"), &events.ParamError{}, &heldError{"relay", "/data", "ws://127.0.0.1:3000"}, &heldError{"node", "/data dir", ""}, &dataDirError{syscall.EACCES, "/a home"},
-		&consumer.NoOffersError{}, &consumer.NoOffersError{Near: []string{"tiny"}}, &consumer.NoOffersError{About: 32 * events.Sat},
+		&consumer.NoOffersError{}, &consumer.NoOffersError{Near: []string{"tiny"}}, &consumer.NoOffersError{About: 32 * events.Sat}, &consumer.NoOffersError{Quiet: "00ff", Window: time.Second},
 		&consumer.NoOffersError{Dear: []*events.Offer{{Cap: 2 * events.Sat}}},
 		wallet.ErrInsufficient, wallet.ErrRejected, wallet.ErrExpired, wallet.ErrInFlight, wallet.ErrUnavailable,
 		&consumer.RefusedError{Refusal: &events.Refusal{}}, &consumer.RefusedError{Refusal: &events.Refusal{Code: events.CodeUnderbid}},

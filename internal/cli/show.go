@@ -38,6 +38,10 @@ func (a *app) newShower(verbose bool) *shower {
 
 // step shows one step: text as it streams, and every event if verbose.
 func (w *shower) step(s consumer.Step) {
+	if s.Verdicts != nil {
+		w.explainNodes(s.Verdicts)
+		return
+	}
 	switch {
 	case w.waiting == nil:
 	case s.Delta != "":
@@ -85,8 +89,8 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 			fmt.Fprintln(w.Out)
 		}
 		var none *consumer.NoOffersError
-		if w.poor && errors.As(err, &none) && len(none.Near) == 0 {
-			return withHint(err, "infernet doctor  # there is no wallet: only free jobs can be bought")
+		if w.poor && wantsMoney(err) {
+			return w.needsWallet(err)
 		}
 		if w.free && errors.As(err, &none) && none.About > 0 && slices.Contains(w.settings.list("run.pay"), events.PayFree) {
 			return withHint(err, "%s", again(w.args, "--pay", events.PayPrepaid))

@@ -49,6 +49,7 @@ var rooms = map[string][]string{
 	"consumer/gateway":  {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger", "internal/notify"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
+	"web":               {"events"},
 	"cmd":               {"internal/cli"},
 	"scripts":           {"*"},
 

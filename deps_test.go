@@ -44,6 +44,7 @@ var rooms = map[string][]string{
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
 	"consumer":          {"events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
 	"consumer/gateway":  {"consumer", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger"},
+	"fleet":             {"events", "internal/pool", "internal/ledger", "internal/store", "internal/notify"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
 	"cmd":               {"internal/cli"},
@@ -57,7 +58,7 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "wallet/internal", "wallet/play", "wallet/serve", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "fleet", "wallet/internal", "wallet/play", "wallet/serve", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},

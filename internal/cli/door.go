@@ -92,17 +92,11 @@ func mountHistory(door *httpd.Server, rooms *records, owners ...string) {
 		return who.Key != ""
 	}}
 	reader := func(ctx context.Context) (store.Reader, error) {
-		timer := time.NewTimer(openIn)
-		defer timer.Stop()
-		select {
-		case <-rooms.opened:
-		case <-timer.C:
-		case <-ctx.Done():
+		r, err := rooms.history(ctx)
+		if err != nil {
+			return nil, httpd.Fail(503, "%v", err)
 		}
-		if o := rooms.owner.Load(); o != nil {
-			return o, nil
-		}
-		return nil, httpd.Fail(503, "the history is not open; the log says why")
+		return r, nil
 	}
 	op := func(path, id, summary, text string, fails ...int) httpd.Operation {
 		return httpd.Operation{

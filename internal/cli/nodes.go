@@ -199,7 +199,7 @@ func (a *app) nodesAddCommand() *cobra.Command {
 		Long: "ADDRESS is what the node shows (infernet:npub1…, also as a QR code: 'infernet provide owner'), or its key (npub or hex), or the\n" +
 			"IP address or name of its machine, with a port if that is not 3000. The one-time code is in the node's log. A node whose\n" +
 			"setting provide.owner names your key needs no code.",
-		Example:     "infernet nodes add 192.168.1.20 --code 6x8wf-pee4p --name attic",
+		Example:     "infernet nodes add $NODE_ADDRESS --name attic",
 		Annotations: says("node, name, relays"),
 		Args:        cobra.ExactArgs(1),
 		RunE:        func(cmd *cobra.Command, args []string) error { return a.nodesAdd(cmd.Context(), args[0], code, name) },
@@ -219,7 +219,7 @@ func (a *app) nodesAdd(ctx context.Context, text, code, name string) error {
 		return err
 	}
 	defer done()
-	asking, cancel := context.WithTimeout(ctx, askIn)
+	asking, cancel := context.WithTimeout(ctx, claimIn)
 	defer cancel()
 	if code = or(code, at.Code); code == "" {
 		if fd, typed := a.terminal(); typed && fd >= 0 {
@@ -298,7 +298,7 @@ func (a *app) nodesRemoveCommand() *cobra.Command {
 func (a *app) nodesListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "Your nodes, and which are there", Example: "infernet nodes list",
-		Annotations: says("node, name, relays, alive, status (of its heartbeat), last (unix seconds; 0 if none was heard), running, waiting, slots"), Args: cobra.NoArgs,
+		Annotations: says("node, name, relays, alive, status (of its heartbeat), last (unix seconds, 0 if none was heard), running, waiting, slots"), Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.nodesList(cmd.Context()) },
 	}
 }
@@ -364,3 +364,6 @@ func (a *app) nodesList(ctx context.Context) error {
 		}
 	})
 }
+
+// claimIn is how long a node that is there may take to say yes; one that does not obey says nothing.
+const claimIn = 6 * time.Second

@@ -17,7 +17,7 @@ import (
 func (a *app) nodesModelsCommand() *cobra.Command {
 	var only []string
 	var all bool
-	cmd := a.asksNode("models NODE", "What a node's engine runs, and which of it is sold", "infernet nodes models attic --only smol-135m",
+	cmd := a.asksNode("models NODE", "What a node's engine runs, and which of it is sold", "infernet nodes models attic",
 		"id, kinds, digest, context, slots, price (msat for 1000 units), sold", cobra.ExactArgs(1), a.there,
 		func(_ context.Context, _ *cobra.Command, call func(string, any, any) error) error {
 			var r fleet.Run
@@ -75,7 +75,7 @@ func (a *app) nodesSetCommand() *cobra.Command {
 		Long: "Changes one of the settings that 'infernet nodes settings NODE' lists; the forms are those of 'infernet provide set'. The\n" +
 			"change lies encrypted on the relays: a node that is away takes it when it is back. What is wrong is not taken.",
 		Example:     "infernet nodes set attic hours '22:00-06:00'",
-		Annotations: says("node, name, value, rev, taken (false: the node is away and takes it when it is back)"),
+		Annotations: says("node, name, value, rev, taken (false if the node is away and takes it when it is back)"),
 		Args:        cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.lasting(cmd, args[0], args[1], args[2])
@@ -147,7 +147,7 @@ func (a *app) taken(ctx context.Context, o *fleet.Owner, node events.PubKey, rev
 
 func (a *app) nodesPauseCommand(use, short, value string) *cobra.Command {
 	return &cobra.Command{
-		Use: use + " NODE", Short: short, Example: "infernet nodes " + use + " attic", Annotations: says("node, paused, taken (false: it takes it when it is back)"), Args: cobra.ExactArgs(1),
+		Use: use + " NODE", Short: short, Example: "infernet nodes " + use + " attic", Annotations: says("node, paused, taken (false if it takes it when it is back)"), Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, node, done, err := a.there(cmd, args)
 			if err != nil {

@@ -19,7 +19,7 @@ func (a *app) provideOwnerCommand() *cobra.Command {
 			"shows an address with a one-time code, as text and as a QR code: who says the code first is its owner ('infernet nodes add').\n" +
 			"Owners see and steer; nothing that they can say moves money, shows a key or runs code.",
 		Example:     "infernet provide owner",
-		Annotations: says("owners (keys), address (to paste into 'infernet nodes add'; empty once there is an owner)"),
+		Annotations: says("owners (keys), address (to paste into 'infernet nodes add', empty once there is an owner)"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := a.settings.makeDataDir(); err != nil {

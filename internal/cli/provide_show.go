@@ -250,7 +250,7 @@ func (a *app) provideMetricsCommand() *cobra.Command {
 }
 
 func (a *app) metricsOf(use, example string, args cobra.PositionalArgs, who asker) *cobra.Command {
-	return a.asksNode(use, "How the machine was doing in the last minutes", example, "at, cpu (percent), memory, free (bytes), cards (id, busy percent, used bytes, celsius, watts), lost; -1 is not known", args, who,
+	return a.asksNode(use, "How the machine was doing in the last minutes", example, "at, cpu (percent), memory, free (bytes), cards (id, busy percent, used bytes, celsius, watts), lost (-1 is not known)", args, who,
 		func(_ context.Context, _ *cobra.Command, call func(string, any, any) error) error {
 			var all fleet.Samples
 			if err := call(fleet.Metrics, nil, &all); err != nil {

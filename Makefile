@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo test long bench bench-relay fuzz lint vectors docs engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
+.PHONY: build install demo demo-lightning test long bench bench-relay fuzz lint vectors docs engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -31,6 +31,10 @@ install: build
 ## demo: one paid, streamed job of a real model, and the same prompt with sealed delivery; leaves nothing running
 demo:
 	@TAGS='$(TAGS)' LDFLAGS='$(LDFLAGS)' scripts/demo.sh
+
+## demo-lightning: the same over real Lightning: invoices, preimages, locked money, receipts that are verified offline
+demo-lightning:
+	@TAGS='$(TAGS)' LDFLAGS='$(LDFLAGS)' scripts/demo.sh lightning
 
 engine:
 	@scripts/get-llama.sh $(CACHE)/llama

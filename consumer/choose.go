@@ -62,13 +62,10 @@ func (j *job) collect(ctx context.Context) error {
 	if j.req.Bids != nil {
 		until = j.asked.Add(time.Duration(j.req.Bids.Seconds) * time.Second)
 	}
-	for len(j.offers) < maxOffers {
-		m, err := j.next(ctx, until)
-		if m == nil || err != nil {
+	first := j.req.Bids == nil || j.req.Bids.Mode == "first"
+	for len(j.offers) < maxOffers && !(first && j.settled()) { // what fits may have come while the customer was away
+		if m, err := j.next(ctx, until); m == nil || err != nil {
 			return err
-		}
-		if first := j.req.Bids == nil || j.req.Bids.Mode == "first"; first && j.settled() {
-			return nil
 		}
 	}
 	return nil

@@ -145,8 +145,12 @@ func parseOpen(r *reader) (Message, error) {
 	}
 }
 
-// Verify checks an event's id and signature (NIP-01).
+// Verify checks an event's id and signature (NIP-01). Lengths come first: a signature that is too long kills go-nostr's check
+// by libsecp256k1.
 func Verify(ev *nostr.Event) error {
+	if len(ev.Sig) != 128 || len(ev.PubKey) != 64 {
+		return fmt.Errorf("%w: a signature has 128 hex characters and a key 64, not %d and %d", ErrMalformed, len(ev.Sig), len(ev.PubKey))
+	}
 	if !ev.CheckID() {
 		return fmt.Errorf("%w: id is not the event's hash", ErrMalformed)
 	}

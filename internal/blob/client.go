@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nbd-wtf/go-nostr"
+
 	"infernet/events"
 	"infernet/internal/guard"
 	"infernet/wallet"
@@ -224,6 +226,21 @@ func (c *Client) List(ctx context.Context, server string) (all []*Descriptor, er
 // Delete tells a server that the signer wants a file no more.
 func (c *Client) Delete(ctx context.Context, server, sum string) error {
 	resp, err := c.ask(ctx, http.MethodDelete, server, "/"+sum, verbDelete, nil, nil, sum)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// Report tells a server what is wrong with a file (BUD-09, NIP-56): of what sort it is, and why in words. A moderator's
+// report removes the file for good.
+func (c *Client) Report(ctx context.Context, server, sum, sort, why string) error {
+	ev := &nostr.Event{Kind: kindReport, CreatedAt: nostr.Timestamp(c.Now().Unix()), Tags: nostr.Tags{{"x", sum, sort}}, Content: why}
+	if err := c.Signer.Sign(ctx, ev); err != nil {
+		return err
+	}
+	text := strings.NewReader(ev.String())
+	resp, err := c.ask(ctx, http.MethodPut, server, "/report", "", text, http.Header{"Content-Type": {"application/json"}})
 	if err != nil {
 		return err
 	}

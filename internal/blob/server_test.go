@@ -394,6 +394,18 @@ func TestReports(t *testing.T) {
 	if _, err := c.Put(t.Context(), []string{at}, text("bad")); !errors.As(err, &no) || no.Status != http.StatusForbidden {
 		t.Errorf("and comes again: %v", err)
 	}
+	other, err := c.Put(t.Context(), []string{at}, text("worse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := NewClient(ClientConfig{Signer: moderator, Trusted: []string{at}})
+	t.Cleanup(m.Close)
+	if err := m.Report(t.Context(), at, other.Sum, "malware", "it bites"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Get(t.Context(), other, io.Discard); err == nil {
+		t.Error("what a moderator reported is still there")
+	}
 	if got := (try{method: "PUT", path: "/report", body: "{}"}).do(t, at).StatusCode; got != http.StatusBadRequest {
 		t.Errorf("no report: %d", got)
 	}

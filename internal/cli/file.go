@@ -18,7 +18,7 @@ func (s *settings) readFile() error {
 	if _, err := toml.DecodeFile(s.file, &tree); err != nil {
 		var parse toml.ParseError
 		if errors.As(err, &parse) {
-			return withHint(usage("%s, line %d: %s", s.file, parse.Position.Line, parse.Message), "%s", s.edit(parse.Position.Line))
+			return withHint(usage("%s, line %d: %s", s.file, parse.Position.Line, cell(parse.Message)), "%s", s.edit(parse.Position.Line))
 		}
 		return err
 	}

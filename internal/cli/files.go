@@ -18,7 +18,7 @@ func (a *app) fileCommand() *cobra.Command {
 			"key of its own that stands in its address after the #: who has the address can read the file, the server cannot.\n" +
 			"Addresses of what was put are kept in files.jsonl in the data folder, so a file's name does, too.",
 	}
-	cmd.AddCommand(a.filePutCommand(), a.fileGetCommand(), a.fileListCommand(), a.fileRmCommand())
+	cmd.AddCommand(a.filePutCommand(), a.fileGetCommand(), a.fileListCommand(), a.fileRmCommand(), a.fileReportCommand())
 	return cmd
 }
 

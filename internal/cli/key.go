@@ -21,8 +21,8 @@ func (a *app) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "The public keys of this machine, and the files that hold their secrets",
-		Long: "Shows the node's public key, and makes it if there is none; then those of the play bank and of its accounts, if 'infernet up'\n" +
-			"has made them. Secrets stay in their files. Jobs are bought with a fresh key each, kept in the ledger, unless run.key names one.\n\n" +
+		Long: "Shows the node's public key, and makes it if there is none; then those of the play bank, of its accounts and of your files,\n" +
+			"as far as there are any. Secrets stay in their files. Jobs are bought with a fresh key each, kept in the ledger, unless run.key names one.\n\n" +
 			"A key file holds one line: a secret key in hex or as nsec, the same encrypted with a password (ncryptsec, NIP-49), or a\n" +
 			"bunker:// address (NIP-46) of a remote signer that keeps the key on another machine. A password is asked for at the terminal,\n" +
 			"or read from --password-file; it is never an argument.",
@@ -68,8 +68,8 @@ func (a *app) showKey(key events.PubKey, path, form string) error {
 	return nil
 }
 
-// keyRoles are whose keys 'infernet up' keeps beside the node's, by their files.
-var keyRoles = map[string]string{"bank.key": "bank", "node.wallet.key": "node's wallet", "customer.wallet.key": "your wallet"}
+// keyRoles are whose keys are kept beside the node's, by their files.
+var keyRoles = map[string]string{"bank.key": "bank", "node.wallet.key": "node's wallet", "customer.wallet.key": "your wallet", "files.key": "your files"}
 
 // showPlayKeys shows those keys, as far as they are there.
 func (a *app) showPlayKeys() error {

@@ -207,22 +207,5 @@ func (a *app) listFiles(ctx context.Context, m mover) error {
 
 // removeFile removes a file from every server that keeps it; an error if none did.
 func (a *app) removeFile(ctx context.Context, m mover, b events.Blob) error {
-	var failed error
-	removed := 0
-	for _, server := range m.servers {
-		if err := m.Delete(ctx, server, b.Sum); err != nil {
-			failed = err
-			continue
-		}
-		removed++
-		if a.json {
-			a.object(a.Out, map[string]any{"sha256": b.Sum, "server": server})
-		} else {
-			fmt.Fprintf(a.Out, "%s removed from %s\n", b.Sum, server)
-		}
-	}
-	if removed == 0 {
-		return failed
-	}
-	return nil
+	return a.eachServer(m, b, "removed from", func(server string) error { return m.Delete(ctx, server, b.Sum) })
 }

@@ -101,6 +101,13 @@ func (a *app) openFiles(ctx context.Context, made string) (*blob.Server, *till, 
 	case len(names) > 0:
 		config.URL = "https://" + names[0]
 	}
+	for _, name := range s.list("relay.moderators") {
+		key, err := publicKey(name)
+		if err != nil || key == "" {
+			return nil, nil, s.mend("relay.moderators", usage("relay.moderators: %w", err))
+		}
+		config.Moderators = append(config.Moderators, key)
+	}
 	till, err := a.charge(&config, made)
 	if err != nil {
 		return nil, nil, err

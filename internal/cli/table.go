@@ -41,6 +41,7 @@ var table = []setting{
 	{"relay.files_total", "10240", "number", "MiB of files altogether"},
 	{"relay.files_quota", "2048", "number", "MiB of files of one key"},
 	{"relay.files_keep", "720h", "duration", "how long a file is kept"},
+	{"relay.moderators", "", "list", "keys whose reports (BUD-09) remove a file for good; others' reports are kept for you to read"},
 	{"provide.engine", "", "text", "engine that does the jobs; found if unset"},
 	{"provide.probe", "http://127.0.0.1:11434/v1,http://127.0.0.1:8080/v1,http://127.0.0.1:8000/v1,http://127.0.0.1:1234/v1", "list",
 		"where an engine may run here: Ollama, llama-server, vLLM, LM Studio"},

@@ -2,7 +2,6 @@ package nip47
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,7 +27,7 @@ func ParseURI(u *url.URL) (URI, error) {
 	c := URI{Wallet: wallet, Relays: u.Query()["relay"], Secret: u.Query().Get("secret")}
 	switch {
 	case !isKey(c.Wallet):
-		return c, fmt.Errorf("wallet key %q is not 64 hex characters", c.Wallet)
+		return c, errors.New("the wallet key, before the ?, is not 64 hex characters")
 	case !isKey(c.Secret):
 		return c, errors.New("the secret is not 64 hex characters")
 	case len(c.Relays) == 0:

@@ -104,6 +104,9 @@ func VerifyHead(ev *nostr.Event, r Request, now time.Time) error {
 	if !strings.EqualFold(method, r.Method) {
 		return fmt.Errorf("%w: %q, not %s", ErrMethod, cut(method), r.Method)
 	}
+	if len(ev.Sig) != 128 || len(ev.PubKey) != 64 { // go-nostr's check by libsecp256k1 dies of a longer one
+		return fmt.Errorf("%w: a signature has 128 hex characters and a key 64", ErrSignature)
+	}
 	if !ev.CheckID() {
 		return fmt.Errorf("%w: the id is not the event's hash", ErrSignature)
 	}

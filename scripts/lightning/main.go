@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -21,6 +22,8 @@ func main() {
 }
 
 func run() error {
+	ready := flag.String("ready-file", "", "file that is written once the network is there: the folder of the wallets' addresses")
+	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	programs, err := lightning.Built()
@@ -55,6 +58,14 @@ func run() error {
 			return err
 		}
 		fmt.Printf("\n%s %s:\n  %s\n  export %s=file:%s\n", use.node, use.purpose, at, use.flag, file)
+	}
+	if *ready != "" {
+		if err := os.WriteFile(*ready+".part", []byte(dir+"\n"), 0o600); err != nil {
+			return err
+		}
+		if err := os.Rename(*ready+".part", *ready); err != nil {
+			return err
+		}
 	}
 	fmt.Println("\nctrl-c ends it, and removes everything")
 	<-ctx.Done()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,7 +62,7 @@ func (b *bench) open(fixed ...events.PubKey) (stop func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if b.owners, err = OpenOwners(l, fixed); err != nil {
+	if b.owners, err = OpenOwners(l, b.keys.PublicKey(), fixed); err != nil {
 		b.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
@@ -106,8 +107,8 @@ func (b *bench) claimed(o *Owner) {
 	b.t.Helper()
 	var who Identity
 	for range 20 {
-		err := o.Call(b.within(time.Second), b.keys.PublicKey(), Claim, ClaimAsked{b.owners.Code()}, &who)
-		if err == nil {
+		var err error
+		if who, err = o.Claim(b.within(2*time.Second), b.keys.PublicKey(), b.owners.Code()); err == nil {
 			break
 		}
 		if !errors.Is(err, ErrSilent) {
@@ -143,7 +144,7 @@ func TestTheCodeMakesAnOwnerOnce(t *testing.T) {
 	first, second := b.owner(events.GenerateKeys()), b.owner(events.GenerateKeys())
 	var no *Error
 	for range 20 {
-		if err := first.Call(b.within(time.Second), b.keys.PublicKey(), Claim, ClaimAsked{"abcde-abcde"}, nil); errors.As(err, &no) {
+		if _, err := first.Claim(b.within(2*time.Second), b.keys.PublicKey(), "abcde-abcde"); errors.As(err, &no) {
 			break
 		}
 	}
@@ -158,7 +159,7 @@ func TestTheCodeMakesAnOwnerOnce(t *testing.T) {
 		t.Error("the node has no owner now")
 	}
 	b.pause(first)
-	if err := second.Call(b.within(300*time.Millisecond), b.keys.PublicKey(), Claim, ClaimAsked{code}, nil); !errors.Is(err, ErrSilent) {
+	if _, err := second.Claim(b.within(time.Second), b.keys.PublicKey(), code); !errors.Is(err, ErrSilent) {
 		t.Errorf("a second owner by the same code: %v", err)
 	}
 	if b.owners.Obeys(second.Signer.PublicKey()) {
@@ -166,20 +167,37 @@ func TestTheCodeMakesAnOwnerOnce(t *testing.T) {
 	}
 }
 
-func TestGuessingTheCodeMakesAnother(t *testing.T) {
+func TestGuessingTheCodeLeavesItToItsOwner(t *testing.T) {
 	b := start(t)
 	code := b.owners.Code()
-	stranger := events.GenerateKeys().PublicKey()
-	for i := range maxWrong {
-		if err := b.owners.claim(stranger, fmt.Sprintf("abcde-%05d", i)); err == nil {
+	stranger, owner, imposter := events.GenerateKeys().PublicKey(), events.GenerateKeys().PublicKey(), events.GenerateKeys().PublicKey()
+	proof := func(code string, node, owner events.PubKey) string {
+		key, err := stretch(code, node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return proofOf(key, owner)
+	}
+	node := b.keys.PublicKey()
+	right := proof(" "+strings.ToUpper(code), node, owner)
+	for what, bad := range map[string]string{
+		"nothing": "", "the code itself": code, "another code": proof("abcde-abcde", node, stranger),
+		"what another key has said": right, "what was said to another node": proof(code, imposter, stranger),
+	} {
+		if err := b.owners.claim(stranger, bad); err == nil {
+			t.Fatalf("%s makes an owner", what)
+		}
+	}
+	for i := range 100 {
+		if err := b.owners.claim(stranger, fmt.Sprint(i)); err == nil {
 			t.Fatal("a guess was right")
 		}
 	}
-	if b.owners.Code() == code {
-		t.Error("the code holds after so many guesses")
+	if b.owners.Code() != code {
+		t.Error("guesses have changed the code that its owner is about to say")
 	}
-	if err := b.owners.claim(stranger, code); err == nil {
-		t.Error("the old code still works")
+	if err := b.owners.claim(owner, right); err != nil || !b.owners.Obeys(owner) {
+		t.Errorf("the right code: %v", err)
 	}
 }
 
@@ -283,7 +301,7 @@ func TestNoCommandIsObeyedAgainAfterARestart(t *testing.T) {
 	obeyed := b.obeyed.Load()
 	b.await("the command", func() bool { return b.obeyed.Load() == 2 || b.obeyed.Load() > obeyed })
 	obeyed = b.obeyed.Load()
-	fresh, err := OpenOwners(b.owners.ledger, nil)
+	fresh, err := OpenOwners(b.owners.ledger, b.keys.PublicKey(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

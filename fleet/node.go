@@ -192,9 +192,9 @@ func (n *Node) judge(ctx context.Context, from events.PubKey, asked *command) (j
 	if asked.Method == Claim && !owner {
 		var in ClaimAsked
 		if json.Unmarshal(asked.Params, &in) != nil {
-			return nil, Refuse(CodeInvalid, "claim: want a code")
+			return nil, Refuse(CodeInvalid, "claim: want a proof")
 		}
-		if err := n.Owners.claim(from, in.Code); err != nil {
+		if err := n.Owners.claim(from, in.Proof); err != nil {
 			return nil, refusal(err)
 		}
 		owner = true

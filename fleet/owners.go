@@ -1,13 +1,11 @@
 package fleet
 
 import (
-	"crypto/rand"
-	"crypto/subtle"
+	"crypto/hmac"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"infernet/events"
@@ -18,13 +16,15 @@ import (
 // are in the ledger: a command that was obeyed is not obeyed again after a restart.
 type Owners struct {
 	ledger *ledger.Ledger
+	node   events.PubKey
 	fixed  []events.PubKey
 
 	mu      sync.Mutex
 	claimed events.PubKey // "" if nobody has
 	code    string        // "" once there is an owner
+	lock    string        // the code that key was made of
+	key     []byte
 	seq     map[events.PubKey]int64
-	wrong   int   // codes since the last one that was made
 	mark    int64 // of the ledger's records of owners
 }
 
@@ -35,13 +35,10 @@ const (
 	topicLasting = "lasting"   // by key: the lasting settings that were applied
 )
 
-// maxWrong is how many wrong codes are heard before another code is made.
-const maxWrong = 20
-
-// OpenOwners reads from the ledger who owns the node. fixed are the keys that its settings name; with any of them, or an owner
+// OpenOwners reads from the ledger who owns a node. fixed are the keys that its settings name; with any of them, or an owner
 // that claimed it, there is no code.
-func OpenOwners(l *ledger.Ledger, fixed []events.PubKey) (*Owners, error) {
-	o := &Owners{ledger: l, fixed: fixed, seq: map[events.PubKey]int64{}}
+func OpenOwners(l *ledger.Ledger, node events.PubKey, fixed []events.PubKey) (*Owners, error) {
+	o := &Owners{ledger: l, node: node, fixed: fixed, seq: map[events.PubKey]int64{}}
 	if _, err := o.look(); err != nil {
 		return nil, err
 	}
@@ -86,24 +83,10 @@ func (o *Owners) read(topic, name string) (string, error) {
 	return "", err
 }
 
-// letters are those of a code that nobody mistakes for each other.
-const letters = "abcdefghjkmnpqrstuvwxyz23456789"
-
-// newCode makes a one-time code of 10 letters, 49 bits.
+// newCode makes a one-time code. It is not changed by wrong guesses: 49 bits are out of reach at 20 guesses a second, and a
+// stranger could take it out of its owner's hand by guessing.
 func (o *Owners) newCode() error {
-	var b strings.Builder
-	for b.Len() < 11 {
-		if b.Len() == 5 {
-			b.WriteByte('-')
-			continue
-		}
-		one := make([]byte, 1)
-		rand.Read(one) // it does not fail
-		if int(one[0]) < 256/len(letters)*len(letters) {
-			b.WriteByte(letters[int(one[0])%len(letters)])
-		}
-	}
-	o.code, o.wrong = b.String(), 0
+	o.code = freshCode()
 	return o.ledger.Record(topicOwner, "code", []byte(o.code))
 }
 
@@ -128,20 +111,21 @@ func (o *Owners) Keys() []events.PubKey {
 // Obeys says whether a key is obeyed.
 func (o *Owners) Obeys(key events.PubKey) bool { return slices.Contains(o.Keys(), key) }
 
-// claim makes a key the owner, if the code is right. It works once.
-func (o *Owners) claim(key events.PubKey, code string) error {
+// claim makes a key the owner, if it proves that it knows the code. It works once.
+func (o *Owners) claim(key events.PubKey, proof string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.code == "" {
 		return Refuse(CodeDenied, "the node has an owner")
 	}
-	given := strings.ToLower(strings.TrimSpace(code))
-	if subtle.ConstantTimeCompare([]byte(given), []byte(o.code)) != 1 {
-		if o.wrong++; o.wrong >= maxWrong {
-			if err := o.newCode(); err != nil {
-				return err
-			}
+	if o.lock != o.code { // it is slow: once for each code
+		stretched, err := stretch(o.code, o.node)
+		if err != nil {
+			return err
 		}
+		o.lock, o.key = o.code, stretched
+	}
+	if !hmac.Equal([]byte(proof), []byte(proofOf(o.key, key))) {
 		return Refuse(CodeDenied, "the code is wrong; the node's log shows the one that holds")
 	}
 	if err := o.ledger.Record(topicOwner, "claimed", []byte(key)); err != nil {

@@ -87,9 +87,9 @@ type Samples struct {
 	Samples []Sample `json:"samples"`
 }
 
-// ClaimAsked is the one-time code that a node without an owner shows.
+// ClaimAsked proves that its sender knows the one-time code that a node without an owner shows.
 type ClaimAsked struct {
-	Code string `json:"code"`
+	Proof string `json:"proof,omitempty"` // docs/protocol.md says how it is made
 }
 
 // SettingsAsked changes settings, all or none; without any they are only listed.

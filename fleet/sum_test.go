@@ -15,8 +15,8 @@ func TestEarningsAreCounted(t *testing.T) {
 		return store.Job{Role: ledger.Provider, Model: "smol", At: events.At(now.Add(-ago)), End: end, Paid: paid, Sure: sure, Owed: owed}
 	}
 	rows := []store.Job{
-		job(time.Minute, "delivered", 5000, 0, true),
 		{Role: ledger.Customer, At: events.At(now), End: "delivered", Paid: 7000, Sure: true},
+		job(time.Minute, "delivered", 5000, 0, true),
 		job(10*time.Minute, "", 9000, 0, false),
 		job(time.Hour, "UNAVAILABLE: broken: 3 sat owed back", 3000, 3000, true),
 		job(2*time.Hour, "not awarded", 0, 0, false),

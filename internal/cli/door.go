@@ -52,6 +52,9 @@ const nodeAbout = "This is a node that sells what its machine can compute. It is
 // historyScope is what an app key must be for, to read what people look at.
 const historyScope = "history"
 
+// steerScope is what an app key must be for, to change how the node deals.
+const steerScope = "steer"
+
 // mountNode mounts what a node shows its owner: whether it reaches its relays, and its history.
 func (a *app) mountNode(door *httpd.Server, p *pool.Pool, rooms *records) error {
 	connected := func() (n int) {

@@ -229,8 +229,8 @@ func (a *app) nodesAdd(ctx context.Context, text, code, name string) error {
 			}
 		}
 	}
-	var who fleet.Identity
-	if err := o.Call(asking, at.Node, fleet.Claim, fleet.ClaimAsked{Code: code}, &who); err != nil {
+	who, err := o.Claim(asking, at.Node, strings.TrimSpace(code))
+	if err != nil {
 		var no *fleet.Error
 		if errors.As(err, &no) || errors.Is(err, fleet.ErrSilent) { // who has no owner and gets no code says nothing
 			return withHint(err, "%s", remark(again(a.args, "--code", "CODE"), "the one in the node's log; or on the node: infernet provide owner --release"))

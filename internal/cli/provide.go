@@ -231,7 +231,7 @@ func (a *app) provide(ctx context.Context, free bool, first *firstRun, door *htt
 	if err != nil {
 		return err
 	}
-	owners, err := a.owners(l)
+	owners, err := a.owners(l, signer.PublicKey())
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type desk struct {
 	key     events.PubKey
 	name    string
 
+	setting sync.Mutex  // one change at a time
 	changed atomic.Bool // the history has, since the sum was made
 	mu      sync.Mutex
 	sum     fleet.Sum // of today
@@ -134,6 +135,8 @@ func (d *desk) samples(in fleet.MetricsAsked) (*fleet.Samples, error) {
 
 // settle changes settings, all or none, and gives what is in force.
 func (d *desk) settle(set map[string]string) (*fleet.InForce, error) {
+	d.setting.Lock()
+	defer d.setting.Unlock()
 	s, _, err := d.inForce(d.ledger)
 	if err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func (s *steps) all() map[string]int {
 const keptFor = time.Hour
 
 // owners are whom the node obeys.
-func (a *app) owners(l *ledger.Ledger) (*fleet.Owners, error) {
+func (a *app) owners(l *ledger.Ledger, node events.PubKey) (*fleet.Owners, error) {
 	var fixed []events.PubKey
 	for _, text := range a.settings.list("provide.owner") {
 		key, err := publicKey(text)
@@ -53,7 +53,7 @@ func (a *app) owners(l *ledger.Ledger) (*fleet.Owners, error) {
 		}
 		fixed = append(fixed, key)
 	}
-	return fleet.OpenOwners(l, fixed)
+	return fleet.OpenOwners(l, node, fixed)
 }
 
 // openDesk makes the desk of a node that is about to run.
@@ -118,8 +118,25 @@ func (a *app) mountDesk(door *httpd.Server, d *desk, rooms *records) {
 		owner, _ := publicKey(a.settings.text("notify.owner")) // checked
 		return who.Key != "" || who.PubKey == string(d.key) || owner != "" && who.PubKey == string(owner) || who.PubKey != "" && d.owners.Obeys(events.PubKey(who.PubKey))
 	}}
+	steered := owned // who may read may not steer
+	steered.Scope = steerScope
 	type none struct{}
 	type identity struct{ Body fleet.Identity }
+	type address struct {
+		Body struct {
+			Address string `json:"address" doc:"with the one-time code that makes an owner; empty once there is one"`
+		}
+	}
+	httpd.Handle(door, httpd.Operation{
+		Method: "GET", Path: fleet.IdentityPath + "/address", ID: "nodeAddress", Group: "node", Summary: "How to become the node's owner, for a page on its own machine",
+		Text: "Answers this machine only: who knows the code becomes the owner.", Rules: httpd.Rules{Access: httpd.Anyone, When: httpd.Local},
+	}, func(context.Context, *none) (*address, error) {
+		out := &address{}
+		if code := d.owners.Code(); code != "" {
+			out.Body.Address = d.address(code).String()
+		}
+		return out, nil
+	})
 	httpd.Handle(door, httpd.Operation{
 		Method: "GET", Path: fleet.IdentityPath, ID: "node", Group: "node", Summary: "Which node this is",
 		Rules: httpd.Rules{Access: httpd.Anyone, AnyHost: true, AnyOrigin: true},
@@ -135,11 +152,11 @@ func (a *app) mountDesk(door *httpd.Server, d *desk, rooms *records) {
 	type set struct {
 		Body fleet.SettingsAsked
 	}
-	mountAsked(door, owned, "POST", fleet.Settings, "Change settings, all or none", func(_ context.Context, in *set) (any, error) { return d.settle(in.Body.Set) }, fleet.InForce{})
-	mountAsked(door, owned, "POST", fleet.Pause, "Take no new jobs", func(context.Context, *none) (any, error) {
+	mountAsked(door, steered, "POST", fleet.Settings, "Change settings, all or none", func(_ context.Context, in *set) (any, error) { return d.settle(in.Body.Set) }, fleet.InForce{})
+	mountAsked(door, steered, "POST", fleet.Pause, "Take no new jobs", func(context.Context, *none) (any, error) {
 		return d.settle(map[string]string{"provide.paused": "true"})
 	}, fleet.InForce{})
-	mountAsked(door, owned, "POST", fleet.Resume, "Take jobs again", func(context.Context, *none) (any, error) {
+	mountAsked(door, steered, "POST", fleet.Resume, "Take jobs again", func(context.Context, *none) (any, error) {
 		return d.settle(map[string]string{"provide.paused": "false"})
 	}, fleet.InForce{})
 	mountAsked(door, owned, "GET", fleet.Models, "What the engine runs", func(context.Context, *none) (any, error) { return d.models(fleet.ModelsAsked{}) }, fleet.Run{})

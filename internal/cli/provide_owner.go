@@ -31,7 +31,7 @@ func (a *app) provideOwnerCommand() *cobra.Command {
 			}
 			defer done()
 			return a.withLedger(func(l *ledger.Ledger) error {
-				owners, err := a.owners(l)
+				owners, err := a.owners(l, signer.PublicKey())
 				if err == nil && release {
 					err = owners.Release()
 				}

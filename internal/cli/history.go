@@ -70,7 +70,7 @@ func (r *records) step(job events.ID, step string) {
 // begin runs the rooms until ctx ends; then end waits for them.
 func (r *records) begin(ctx context.Context, l *ledger.Ledger, p *pool.Pool) {
 	r.wait.Go(func() {
-		outbox, err := r.openOutbox(p, r.signer, l)
+		outbox, err := r.openOutbox(p, r.signer, l, r.whose)
 		if err != nil {
 			r.log.Error("there are no notices", "err", err)
 		} else {
@@ -89,6 +89,16 @@ func (r *records) begin(ctx context.Context, l *ledger.Ledger, p *pool.Pool) {
 	})
 }
 
+// whose is who is told where the settings name nobody: the node's owner.
+func (r *records) whose() (owner events.PubKey) {
+	if r.desk != nil {
+		for _, key := range r.desk.owners.Keys() {
+			return key
+		}
+	}
+	return owner
+}
+
 func (r *records) end() { r.wait.Wait() }
 
 // keep owns the store until ctx ends.
@@ -98,6 +108,9 @@ func (r *records) keep(ctx context.Context, outbox *notify.Outbox) error {
 			r.desk.changed.Store(true)
 		}
 		r.tellOwed(outbox, j)
+		if r.desk != nil {
+			r.desk.ended(&j)
+		}
 	}))
 	if err != nil {
 		return err

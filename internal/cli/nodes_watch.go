@@ -43,7 +43,7 @@ func (a *app) nodesWatchCommand() *cobra.Command {
 			}
 			defer done()
 			var l *ledger.Ledger // nothing is muted here
-			outbox, err := a.openOutbox(o.Pool, signer, l)
+			outbox, err := a.openOutbox(o.Pool, signer, l, nil)
 			if err != nil {
 				return err
 			}

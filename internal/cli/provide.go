@@ -236,6 +236,7 @@ func (a *app) provide(ctx context.Context, free bool, first *firstRun, door *htt
 		return err
 	}
 	d := a.openDesk(rooms, n, l, p, machine, owners, &node{string(signer.PublicKey()), named, said, describe(machine)}, free)
+	d.engine, d.purse = e, config.Wallet
 	if door != nil {
 		a.mountDesk(door, d, rooms)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"infernet/engine"
 	"infernet/engine/gpu"
 	"infernet/events"
 	"infernet/fleet"
@@ -18,6 +19,7 @@ import (
 	"infernet/internal/pool"
 	"infernet/internal/store"
 	"infernet/provider"
+	"infernet/wallet"
 )
 
 // desk answers a node's owner, whichever way it asks: on this machine, over HTTP, through relays. Without a node it answers what
@@ -35,6 +37,9 @@ type desk struct {
 	machine *gpu.Machine
 	series  *gpu.Series
 	outbox  func() *notify.Outbox // nil while it is not open
+	alarms  *fleet.Alarms
+	engine  engine.Engine
+	purse   wallet.Receiver // nil where everything is free
 	owners  *fleet.Owners
 	lasting func() (rev int64, refused string)
 	key     events.PubKey
@@ -87,10 +92,7 @@ func (d *desk) report(ctx context.Context) (*fleet.Report, error) {
 		r.Seen = append(r.Seen, fleet.Relay{URL: hide(one.URL), Connected: one.Connected})
 	}
 	h := d.machine.Host
-	r.Machine = fleet.Machine{CPU: h.CPU, Cores: h.Cores, Memory: h.Memory, Cards: []fleet.Card{}}
-	for _, c := range d.machine.Cards {
-		r.Machine.Cards = append(r.Machine.Cards, fleet.Card{ID: c.ID, Name: c.Name, Memory: c.Memory})
-	}
+	r.Machine = fleet.Machine{CPU: h.CPU, Cores: h.Cores, Memory: h.Memory, Cards: d.cards()}
 	if last, ok := d.series.Last(); ok {
 		one := sampleOf(last)
 		r.Load = &one
@@ -106,6 +108,14 @@ func (d *desk) report(ctx context.Context) (*fleet.Report, error) {
 		r.Alerts = len(open)
 	}
 	return r, nil
+}
+
+func (d *desk) cards() []fleet.Card {
+	all := []fleet.Card{}
+	for _, c := range d.machine.Cards {
+		all = append(all, fleet.Card{ID: c.ID, Name: c.Name, Memory: c.Memory})
+	}
+	return all
 }
 
 func sampleOf(s gpu.Sample) fleet.Sample {

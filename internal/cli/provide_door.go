@@ -65,6 +65,7 @@ func (a *app) openDesk(rooms *records, n *provider.Provider, l *ledger.Ledger, p
 		key: rooms.signer.PublicKey(), name: n.Name,
 	}
 	d.changed.Store(true)
+	d.alarms = d.newAlarms()
 	rooms.desk = d
 	return d
 }
@@ -92,9 +93,10 @@ func (d *desk) begin(ctx context.Context, rooms *records) {
 	})
 	if every := d.app.settings.duration("provide.sample"); every > 0 {
 		rooms.wait.Go(func() {
-			d.machine.Watch(ctx, max(every, time.Second), d.app.settings.text("data_dir"), d.series, nil)
+			d.machine.Watch(ctx, max(every, time.Second), d.app.settings.text("data_dir"), d.series, func(s gpu.Sample) { d.alarms.Sampled(sampleOf(s), d.cards()) })
 		})
 	}
+	rooms.wait.Go(func() { d.check(ctx) })
 	d.showCode()
 }
 

@@ -62,6 +62,8 @@ var doors = map[string][]string{
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},
+	"charm.land/bubbletea/v2":             {"internal/cli"},
+	"charm.land/lipgloss/v2":              {"internal/cli"},
 	"modernc.org/sqlite":                  {"internal/durable"},
 	"github.com/danielgtaylor/huma":       {"internal/httpd"},
 	"github.com/caddyserver/certmagic":    {"internal/httpd"},

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,6 +35,8 @@ type orderFlags struct {
 	sizeIn              int64
 	file, output, dir   string
 	verbose             bool
+	priority            string
+	router              routerFlags
 }
 
 func (o *orderFlags) add(cmd *cobra.Command) {
@@ -76,12 +77,14 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.Int64Var(&o.sizeIn, "size-in", 0, "units of all that the node fetches; 4096 each if not given")
 	f.StringVar(&o.dir, "out-dir", "", "folder for the files of the result")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
+	f.StringVar(&o.priority, "priority", "normal", "low, normal or high: what the price is multiplied with, and the place in the queue")
+	o.router.add(cmd)
 }
 
 // kindNames are the kinds of jobs, for people.
 func kindNames() string {
 	var names []string
-	for _, n := range slices.Sorted(maps.Keys(events.Kinds)) {
+	for _, n := range events.Sold() {
 		names = append(names, fmt.Sprintf("%d %s", n, events.Kinds[n].Name))
 	}
 	return strings.Join(names, ", ")
@@ -130,6 +133,12 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 		Pay: s.list("run.pay"), Way: s.text("run.way"), Node: events.PubKey(o.node), Window: s.duration("run.window"), First: o.first,
 		Open: o.open, Encrypted: o.encrypted,
 		Life: s.duration("run.deadline"), Hedge: s.duration("run.hedge"),
+	}
+	if _, ok := events.Priorities[o.priority]; !ok {
+		return order, usage("--priority: %q is none of low, normal, high", o.priority)
+	}
+	if o.priority != "normal" {
+		order.Priority = o.priority
 	}
 	if err := checkOrder(&order); err != nil {
 		return order, err
@@ -183,6 +192,9 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 			return order, usage("--param %s: want name=value", p)
 		}
 		set("", name, value)
+	}
+	if err := o.router.apply(cmd, &order); err != nil {
+		return order, err
 	}
 	sealed := len(order.Pay) > 0 && order.Pay[0] == events.PaySealed
 	if !o.noStream && !sealed && order.Way != consumer.Plain && events.Kinds[o.kind].Takes("stream") {
@@ -262,8 +274,8 @@ func (o *orderFlags) addFiles(order *consumer.Order) (err error) {
 
 // checkOrder says what is wrong with an order before anything is opened for it.
 func checkOrder(o *consumer.Order) error {
-	if _, ok := events.Kinds[o.Kind]; !ok {
-		return usage("--kind %d: there are %s", o.Kind, strings.Trim(strings.ReplaceAll(fmt.Sprint(slices.Sorted(maps.Keys(events.Kinds))), " ", ", "), "[]"))
+	if kind, ok := events.Kinds[o.Kind]; !ok || kind.Own {
+		return usage("--kind %d: there are %s", o.Kind, strings.Trim(strings.ReplaceAll(fmt.Sprint(events.Sold()), " ", ", "), "[]"))
 	}
 	if ways := []string{consumer.Auction, consumer.Direct, consumer.Plain}; !slices.Contains(ways, o.Way) {
 		return usage("run.way: %q is none of %s", o.Way, strings.Join(ways, ", "))

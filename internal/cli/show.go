@@ -40,6 +40,10 @@ func (a *app) newShower(verbose bool) *shower {
 
 // step shows one step: text as it streams, and every event if verbose.
 func (w *shower) step(s consumer.Step) {
+	if s.Verdicts != nil {
+		w.explainNodes(s.Verdicts)
+		return
+	}
 	switch {
 	case w.waiting == nil:
 	case s.Delta != "":

@@ -28,7 +28,8 @@ func (a *app) walletCommand() *cobra.Command {
 			"'infernet up' of your own, with its play money.",
 	}
 	cmd.AddCommand(a.walletBalanceCommand(), a.walletPayCommand(), a.walletInvoiceCommand(),
-		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand())
+		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand(),
+		a.walletAuditCommand(), a.walletOwedCommand(), a.walletWithdrawCommand())
 	return cmd
 }
 

@@ -109,6 +109,7 @@ type Order struct {
 	Require   []events.Require // what the node's machine must have: gpu (a word of its name), vram_mb
 	Life      time.Duration    // until the deadline; 5 minutes if unset
 	Retry     events.ID
+	Work      int             `json:",omitempty"` // bits of work (NIP-13) that the request brings; more are brought when a relay asks for them
 	Avoid     []events.PubKey // not these nodes
 	Hedge     time.Duration   // if the chosen node gave nothing for so long, the same is bought from another; the first wins, the other is not paid. 0: never
 	Race      events.ID       // set by Hedge: the pair's first job

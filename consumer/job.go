@@ -90,7 +90,7 @@ func (c *Consumer) submit(ctx context.Context, o Order, watch func(Step)) (*job,
 
 // open makes the job real: signed, in the ledger, subscribed to, published.
 func (j *job) open(ctx context.Context, secret []byte) error {
-	ev, err := events.Sign(ctx, j.req, j.signer)
+	ev, err := events.Sign(ctx, j.req, worker{j.signer, j.order.Work})
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ func (a *app) relayCommand() *cobra.Command {
 	relayFlags(cmd)
 	ready = readyFlag(cmd, "the relay's address")
 	cmd.AddCommand(a.relayBackupCommand(), a.relayRestoreCommand(), a.relayExportCommand(), a.relayImportCommand(), a.relayCompactCommand())
+	cmd.AddCommand(a.relayDecideCommands()...)
 	return cmd
 }
 

@@ -67,6 +67,7 @@ type Relay struct {
 	after    after
 	querying chan struct{} // queries that run
 	seats    seats
+	negs     negs
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -141,7 +142,7 @@ func (r *Relay) hooks() *khatru.Relay {
 	k := khatru.NewRelay()
 	k.ServiceURL = r.ServiceURL
 	k.Info.Name, k.Info.Description, k.Info.Software = r.Name, r.Description, "infernet"
-	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70}
+	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70, 77}
 	if r.OfferPow > 0 {
 		k.Info.SupportedNIPs = append(k.Info.SupportedNIPs, 13)
 	}

@@ -39,6 +39,8 @@ type session struct {
 	mu     sync.Mutex
 	authed map[string]bool
 	subs   map[string]*subscription
+	negs   map[string]*neg
+	left   bool // the connection has ended
 }
 
 func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
@@ -65,7 +67,7 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 	rand.Read(challenge)
 	s := &session{
 		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: newQueue(r.Queue, r.QueueBytes, cancel),
-		tokens: float64(r.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{},
+		tokens: float64(r.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{}, negs: map[string]*neg{},
 	}
 	if !r.enter(s) {
 		ws.Close(websocket.StatusGoingAway, "the relay shuts down")
@@ -103,6 +105,7 @@ func (r *Relay) enter(s *session) bool {
 }
 
 func (r *Relay) leave(s *session) {
+	s.leaveNegs()
 	s.mu.Lock()
 	for _, sub := range s.subs {
 		r.index.remove(sub)
@@ -176,6 +179,9 @@ func (s *session) take(ctx context.Context, body []byte) {
 	case *nostr.CountEnvelope:
 		s.count(ctx, body)
 	default:
+		if s.negotiate(ctx, body) {
+			return
+		}
 		if ev := foreignEvent(body); ev != nil {
 			s.event(ctx, ev)
 			return

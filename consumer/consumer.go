@@ -219,7 +219,12 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 			if ctx.Err() == nil {
 				return why
 			}
-			return &LeftError{j.req.ID, j.node, j.paid, j.preimage != (wallet.Preimage{}), j.locked(), why}
+			left := &LeftError{Job: j.req.ID, Node: j.node, Paid: j.paid, Why: why}
+			if left.Back = j.letGo(ctx); left.Back {
+				return errors.Join(left, j.finish(Cancelled))
+			}
+			left.Sure, left.Held = j.preimage != (wallet.Preimage{}), j.locked()
+			return left
 		}
 		if gone := (*CancelledError)(nil); errors.As(why, &gone) {
 			end = Cancelled

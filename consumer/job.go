@@ -51,7 +51,8 @@ type job struct {
 	committed bool
 	back      error // why the locked money of a hold came back; nil if it did not
 	backAt    time.Time
-	heldFrom  time.Time // when the money of a hold was committed
+	returned  events.Msat // what came back
+	heldFrom  time.Time   // when the money of a hold was committed
 	hash      wallet.Hash
 	preimage  wallet.Preimage
 	paid      events.Msat

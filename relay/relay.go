@@ -83,6 +83,7 @@ type Relay struct {
 	demand   demand
 	ofKey    pace[string]
 	ofPeer   pace[netip.Prefix]
+	negs     negs
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -167,7 +168,7 @@ func set[T comparable](field *T, standard T) {
 func (r *Relay) hooks() *khatru.Relay {
 	k := khatru.NewRelay()
 	k.ServiceURL = r.ServiceURL
-	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70, 86, 98}
+	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70, 77, 86, 98}
 	r.policies = []func(context.Context, *nostr.Event) (bool, string){
 		r.refuseShape, r.refuseAdmission, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refuseWork, r.refusePow, r.refuseJob,
 	}

@@ -43,6 +43,8 @@ type session struct {
 	mu     sync.Mutex
 	authed map[string]bool
 	subs   map[string]*subscription
+	negs   map[string]*neg
+	left   bool // the connection has ended
 }
 
 func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
@@ -70,7 +72,7 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 	rand.Read(challenge)
 	s := &session{
 		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: newQueue(terms.Queue, terms.QueueBytes, cancel),
-		tokens: float64(terms.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{},
+		tokens: float64(terms.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{}, negs: map[string]*neg{},
 		from: addressIn(req.RemoteAddr), peer: network(req.RemoteAddr), end: cancel,
 	}
 	if !r.enter(s) {
@@ -109,6 +111,7 @@ func (r *Relay) enter(s *session) bool {
 }
 
 func (r *Relay) leave(s *session) {
+	s.leaveNegs()
 	s.mu.Lock()
 	for _, sub := range s.subs {
 		r.index.remove(sub)
@@ -196,6 +199,9 @@ func (s *session) take(ctx context.Context, body []byte) {
 	case *nostr.CountEnvelope:
 		s.count(ctx, body)
 	default:
+		if s.negotiate(ctx, body) {
+			return
+		}
 		if ev := foreignEvent(body); ev != nil {
 			s.event(ctx, ev)
 			return

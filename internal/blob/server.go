@@ -219,6 +219,7 @@ const (
 // linger sends the answer and reads on a little: a client that still sends would meet a reset line instead of the answer.
 func linger(w http.ResponseWriter, r *http.Request) {
 	line := http.NewResponseController(w)
+	line.EnableFullDuplex() // else the server reads on before it sends: a client that waits for the answer would wait for ever
 	if line.Flush() == nil && line.SetReadDeadline(time.Now().Add(lingerFor)) == nil {
 		io.CopyN(io.Discard, r.Body, lingerMost)
 	}

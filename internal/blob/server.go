@@ -204,6 +204,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h[name] = values
 	}
 	h.Set("X-Reason", strings.Map(printable, no.reason))
+	if r.ContentLength != 0 && r.ProtoMajor == 1 {
+		h.Set("Connection", "close") // what is left of the body is not read as a request
+	}
 	http.Error(w, no.reason, no.status)
 	if r.ContentLength != 0 {
 		linger(w, r)

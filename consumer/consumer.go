@@ -53,7 +53,12 @@ type Consumer struct {
 	mu      sync.Mutex
 	nodes   map[events.PubKey]known
 	looking map[events.PubKey]*look
-	ours    string // the wallet's network, once it is known
+	ours    string                // the wallet's network, once it is known
+	crowd   map[events.PubKey]int // jobs that are at each node now
+
+	asking sync.Mutex // for the market
+	seen   []Node
+	seenAt time.Time
 }
 
 // New checks the config.
@@ -76,7 +81,7 @@ func New(c Config) (*Consumer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}}, nil
+	return &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}, crowd: map[events.PubKey]int{}}, nil
 }
 
 // Ways to buy.
@@ -113,6 +118,7 @@ type Order struct {
 	Race      events.ID       // set by Hedge: the pair's first job
 	Controls  choose.Controls // which nodes may be taken, and which are better
 	Fallback  []string        // models that do as well, the better first, if nobody delivers the one in Params
+	Label     string          // what the job is to its buyer; it stays in the ledger
 	Explain   bool            // tell each candidate's place and why
 
 	// Choose picks one of the offers, the best first; the best is taken if unset.
@@ -162,6 +168,7 @@ func (c *Consumer) Do(ctx context.Context, o Order, watch func(Step)) (*Delivery
 func (c *Consumer) finish(ctx context.Context, j *job) (*Delivery, error) {
 	for {
 		done, err := j.buy(ctx)
+		j.land()
 		j.note(ctx, done, err)
 		next := j.runnerUp(err)
 		if next == nil {

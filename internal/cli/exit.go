@@ -123,6 +123,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitBad, remark("infernet market nodes", "buy from another with --node")
 	case errors.As(err, &refused) && refused.Code == events.CodeUnderbid:
 		return exitFailed, remark("infernet market prices", "and raise --max-cost")
+	case batchCode(err) != 0:
+		return batchCode(err), ""
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
 	case errors.Is(err, consumer.ErrUnknownNode):

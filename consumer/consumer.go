@@ -9,6 +9,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type Config struct {
 
 	Memory  Memory      // what is known of nodes; nothing if nil
 	PerDay  events.Msat // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
+	Alarm   func(Alarm) // told when a half, four fifths and all of PerDay are spent or under way; may be nil
 	Servers []string    // file servers that inputs go to; those beside Relays if unset
 	MaxFile int64       // largest result file that is fetched; 4 GiB if unset
 
@@ -55,6 +57,8 @@ type Consumer struct {
 	looking map[events.PubKey]*look
 	ours    string                // the wallet's network, once it is known
 	crowd   map[events.PubKey]int // jobs that are at each node now
+
+	marked int // the highest mark of the day's budget that was reached
 
 	asking sync.Mutex // for the market
 	seen   []Node
@@ -81,7 +85,15 @@ func New(c Config) (*Consumer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}, crowd: map[events.PubKey]int{}}, nil
+	made := &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}, crowd: map[events.PubKey]int{}}
+	if c.Alarm != nil && c.PerDay > 0 {
+		spent, err := made.spent()
+		if err != nil {
+			return nil, fmt.Errorf("ledger: %w", err)
+		}
+		made.marked = Mark(spent, c.PerDay)
+	}
+	return made, nil
 }
 
 // Ways to buy.

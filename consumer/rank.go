@@ -131,6 +131,10 @@ func runs(n Node, kind int, model string) bool {
 // Rank orders the living nodes that could do an order, the best first, and says of each why it won or lost: what a direct
 // job chooses from. Errors: as Nodes, and *events.ParamError.
 func (c *Consumer) Rank(ctx context.Context, o Order) ([]choose.Verdict, error) {
+	return c.rank(ctx, o, c.Wallet != nil)
+}
+
+func (c *Consumer) rank(ctx context.Context, o Order, wallet bool) ([]choose.Verdict, error) {
 	nodes, err := c.market(ctx)
 	if err != nil {
 		return nil, err
@@ -148,9 +152,9 @@ func (c *Consumer) Rank(ctx context.Context, o Order) ([]choose.Verdict, error) 
 		x.Measured, x.Load = c.measured(n.Author, model), max(x.Load, c.load(n))
 		all = append(all, x)
 	}
-	need := choose.Need{MaxCost: o.MaxCost, Wallet: c.Wallet != nil, Require: o.Require}
+	need := choose.Need{MaxCost: o.MaxCost, Wallet: wallet, Require: o.Require}
 	ranked := choose.Rank(all, o.Controls, need, c.Now())
-	if len(ranked) > 0 && ranked[0].Out && c.Wallet != nil { // what its node would take less than its prices for, it says itself
+	if len(ranked) > 0 && ranked[0].Out && wallet { // what its node would take less than its prices for, it says itself
 		need.MaxCost = events.MaxMsat
 		if ranked = choose.Rank(all, o.Controls, need, c.Now()); !ranked[0].Out {
 			ranked[0].Why += fmt.Sprintf(", more than the %s that may be paid", o.MaxCost.Human())

@@ -15,8 +15,9 @@ import (
 
 // Options say how a batch is watched while it runs. All may be unset.
 type Options struct {
-	Progress func(Status)      // after each line that is over; calls do not overlap
-	Result   func(line string) // each new result, as it comes, as a line of JSON; calls do not overlap
+	Progress func(Status)         // after each line that is over; calls do not overlap
+	Alarm    func(consumer.Alarm) // told when a half, four fifths and all of MaxTotal are spent
+	Result   func(line string)    // each new result, as it comes, as a line of JSON; calls do not overlap
 	Log      *slog.Logger
 }
 
@@ -227,7 +228,11 @@ func (r *run) hedge() time.Duration {
 func (r *run) told(it Item, state int, paid events.Msat, took time.Duration, result string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before := consumer.Mark(r.status.Paid, r.spec.MaxTotal)
 	r.status.Paid += paid
+	if mark := consumer.Mark(r.status.Paid, r.spec.MaxTotal); mark > before && r.Alarm != nil {
+		r.Alarm(consumer.Alarm{Percent: mark, Spent: r.status.Paid, Of: r.spec.MaxTotal})
+	}
 	if state == delivered {
 		r.status.Delivered++
 		if r.nth++; len(r.took) < pace {

@@ -25,13 +25,14 @@ import (
 // Config says with what a gateway buys. Consumer and Path are needed.
 type Config struct {
 	Consumer *consumer.Consumer
-	Path     string          // file of the budgets
-	MaxCost  events.Msat     // most for one job, where its request says nothing; 0 means only for free
-	MaxDay   events.Msat     // most for all jobs of a day (UTC); no limit if 0
-	Pay      []string        // ways to pay, preferred first; what the wallet can, if empty
-	Life     time.Duration   // until a job's deadline; 5 minutes if unset
-	Owners   []events.PubKey // Nostr keys that may buy by signing (NIP-98); nobody else's may
-	Keys     bool            // app keys are needed on this machine, too; everywhere else they always are
+	Path     string                             // file of the budgets
+	MaxCost  events.Msat                        // most for one job, where its request says nothing; 0 means only for free
+	MaxDay   events.Msat                        // most for all jobs of a day (UTC); no limit if 0
+	Pay      []string                           // ways to pay, preferred first; what the wallet can, if empty
+	Life     time.Duration                      // until a job's deadline; 5 minutes if unset
+	Owners   []events.PubKey                    // Nostr keys that may buy by signing (NIP-98); nobody else's may
+	Alarm    func(who string, a consumer.Alarm) // told when a half, four fifths and all of a caller's day are spent; may be nil
+	Keys     bool                               // app keys are needed on this machine, too; everywhere else they always are
 	Log      *slog.Logger
 	Now      func() time.Time
 }
@@ -66,6 +67,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	budget.alarm, budget.maxDay = c.Alarm, c.MaxDay
 	if err := budget.recover(c.Consumer.Ledger); err != nil {
 		return nil, errors.Join(err, budget.Close())
 	}

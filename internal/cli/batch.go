@@ -52,11 +52,10 @@ func (a *app) openBatches() (*batch.Store, error) {
 // batchFlags are what a batch can be told.
 type batchFlags struct {
 	orderFlags
-	parallel, tries  int
-	maxTotal         int64
-	out              string
-	detach, estimate bool
-	again            bool
+	parallel, tries int
+	maxTotal        int64
+	out             string
+	detach, again   bool
 }
 
 func (a *app) batchSubmitCommand() *cobra.Command {
@@ -81,7 +80,6 @@ func (a *app) batchSubmitCommand() *cobra.Command {
 	f.IntVar(&b.tries, "tries", 5, "how often a line is tried before it has failed for good")
 	f.Int64Var(&b.maxTotal, "max-total", 0, "most satoshi that the whole batch may cost; no bound if 0")
 	f.BoolVar(&b.detach, "detach", false, "only write it down")
-	f.BoolVar(&b.estimate, "estimate", false, "only say what it would cost")
 	f.BoolVar(&b.again, "again", false, "buy it although the same file is under way")
 	return cmd
 }
@@ -265,8 +263,12 @@ func (a *app) runBatch(ctx context.Context, store *batch.Store, c *consumer.Cons
 		a.tell("batch  ", "%s; whatever happens, it goes on with: infernet batch resume %s", id, id)
 	}
 	p := a.newProgress()
+	alarm := func(m consumer.Alarm) {
+		p.clear()
+		a.alarm("batch "+id, m)
+	}
 	err = store.Run(ctx, c, batchAPI, id, batch.Options{
-		Log: a.log, Progress: p.show,
+		Log: a.log, Progress: p.show, Alarm: alarm,
 		Result: func(line string) {
 			p.clear()
 			fmt.Fprintln(to, line)

@@ -13,6 +13,7 @@ import (
 	"infernet/internal/blob"
 	"infernet/internal/bunker"
 	"infernet/internal/guard"
+	"infernet/internal/ledger"
 	"infernet/wallet"
 )
 
@@ -123,6 +124,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitBad, remark("infernet market nodes", "buy from another with --node")
 	case errors.As(err, &refused) && refused.Code == events.CodeUnderbid:
 		return exitFailed, remark("infernet market prices", "and raise --max-cost")
+	case errors.Is(err, ledger.ErrBudget):
+		return exitUnpaid, "infernet costs"
 	case batchCode(err) != 0:
 		return batchCode(err), ""
 	case errors.As(err, &refused):

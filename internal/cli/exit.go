@@ -14,6 +14,7 @@ import (
 	"infernet/internal/blob"
 	"infernet/internal/bunker"
 	"infernet/internal/guard"
+	"infernet/internal/ledger"
 	"infernet/wallet"
 )
 
@@ -142,6 +143,10 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitFailed, remark("infernet market prices", "and raise --max-cost")
 	case errors.As(err, &refused) && refused.Owed > 0:
 		return exitFailed, "infernet wallet withdraw " + cutKey(string(refused.Job))
+	case errors.Is(err, ledger.ErrBudget):
+		return exitUnpaid, "infernet costs"
+	case batchCode(err) != 0:
+		return batchCode(err), ""
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
 	case errors.Is(err, consumer.ErrUnknownNode):

@@ -27,7 +27,7 @@ func (a *app) runCommand() *cobra.Command {
 			"Small files travel inside the events (--input). Files of any size are put on a file server, encrypted, and their keys travel in\n" +
 			"the encrypted job (--file). A node can fetch things itself, too: --input https://…, blossom:…, event:ID or job:ID.",
 		Example:     "infernet run '" + tryPrompt + "'\ninfernet run --kind 5250 -o hello.ogg 'Hello'",
-		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms, files (address, type, file); with --verbose, before it, job with event or with delta; with --explain, before it, candidates (node, name, model, taken, out, score, why, about_msat, most_msat, jobs, failed, lied, first_ms, tokens_per_s)"),
+		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms, files (address, type, file); with --verbose, before it, job with event or with delta; with --explain, before it, candidates (node, name, model, taken, out, score, why, about_msat, most_msat, jobs, failed, lied, first_ms, tokens_per_s); with --estimate only node, model, low_msat, about_msat, most_msat, fee_msat, parts (name, units, price_msat, cost_msat), candidates"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd, &o, args)
@@ -45,6 +45,9 @@ func (a *app) run(cmd *cobra.Command, o *orderFlags, args []string) error {
 	order, err := a.order(cmd, o, prompt)
 	if err != nil {
 		return err
+	}
+	if o.estimate {
+		return a.estimate(cmd.Context(), order)
 	}
 	c, done, err := a.buyer(cmd.Context())
 	if err != nil {
@@ -108,6 +111,7 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 	}
 	open = append(open, memory)
 	config.Memory = memory
+	config.Alarm = func(m consumer.Alarm) { a.alarm("all jobs in 24 hours", m) }
 	config.PerDay = events.Msat(a.settings.number("run.budget")) * events.Sat
 	config.Stake = max(events.Msat(a.settings.number("run.stake"))*events.Sat, 1)
 	if pays {

@@ -42,6 +42,7 @@ type process struct {
 	Go       string
 	Free     bool      // a provider wants no money
 	Shopping *shopping // a consumer buys many jobs
+	Batch    *batching // a consumer buys the lines of a file
 
 	hear func(line string) // told each line that it says; may be nil
 }
@@ -160,6 +161,9 @@ func (p *process) buy(ctx context.Context, w wallet.Payer, l *ledger.Ledger) err
 	}
 	if p.Shopping != nil {
 		return p.shop(ctx, c, l)
+	}
+	if p.Batch != nil {
+		return p.batch(ctx, c)
 	}
 	var got *consumer.Delivery
 	if p.Resume {

@@ -36,9 +36,9 @@ func (a *app) appkeyNewCommand() *cobra.Command {
 	var only []string
 	var life time.Duration
 	cmd := &cobra.Command{
-		Use:         "new NAME",
-		Short:       "Make a key for an app, and print it, this once",
-		Long:        "NAME is for people: which app the key is for. Without --scope the key is for everything, also for what later versions add,\n" +
+		Use:   "new NAME",
+		Short: "Make a key for an app, and print it, this once",
+		Long: "NAME is for people: which app the key is for. Without --scope the key is for everything, also for what later versions add,\n" +
 			"but not for admin: issuing keys and changing budgets over HTTP has to be named.",
 		Example:     "infernet appkey new dashboard --scope history",
 		Annotations: says("id, key, name, scopes, expires (unix seconds, 0 for never)"),

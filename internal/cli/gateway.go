@@ -113,7 +113,9 @@ func (a *app) openGateway(ctx context.Context, part string) (g *gateway.Gateway,
 		Owners:   owners,
 		Consumer: buyer, Path: s.path("gateway.db"), MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
 		MaxDay: events.Msat(s.number("gateway.max_day")) * events.Sat, Pay: s.list("run.pay"), Life: s.duration("run.deadline"),
-		Notices: a.newestNotices, Prove: func(ctx context.Context, job events.ID) (*events.Proof, error) { return a.ledgerProof(ctx, string(job)) },
+		Notices: a.newestNotices, Prove: func(ctx context.Context, job events.ID) (*events.Proof, error) {
+			return a.ledgerProof(ctx, string(job))
+		},
 		Keys: s.yes("gateway.keys") || s.text(part+".url") != "" || !loopback(s.text(part+".listen")), Log: a.log,
 	})
 	if err != nil {

@@ -104,16 +104,17 @@ func stateOf(r store.Job, gone bool) string {
 
 // cancelledOf finds those among the open jobs that the customer has cancelled.
 func (a *app) cancelledOf(rows []store.Job) (gone map[events.ID]bool, err error) {
+	open := slices.DeleteFunc(slices.Clone(rows), func(r store.Job) bool { return r.End != "" })
+	if len(open) == 0 { // the history alone answers
+		return nil, nil
+	}
 	l, err := a.openLedger()
 	if err != nil {
 		return nil, err
 	}
 	defer l.Close()
 	gone = map[events.ID]bool{}
-	for _, r := range rows {
-		if r.End != "" {
-			continue
-		}
+	for _, r := range open {
 		kept, err := l.Events(r.ID)
 		if err != nil {
 			return nil, err

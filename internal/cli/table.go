@@ -26,6 +26,7 @@ var table = []setting{
 	{"relay.tls_cert", "", "text", "certificate of the relay, a PEM file; read again when it changes"},
 	{"relay.tls_key", "", "text", "the certificate's key, a PEM file"},
 	{"relay.acme", "", "list", "names that a certificate is fetched for (ACME); port 443 of them has to lead here. You agree to the authority's terms"},
+	{"relay.redirect", "", "text", "address where browsers that ask over http:// are sent on to the relay's https://; none if unset, :80 with --domain"},
 	{"relay.acme_email", "", "text", "where the authority can reach you"},
 	{"relay.acme_ca", "", "text", "the authority's directory; Let's Encrypt if unset"},
 	{"relay.acme_root", "", "text", "root certificate of the authority's own server, a PEM file, if no system knows it"},

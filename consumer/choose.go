@@ -109,7 +109,7 @@ func (j *job) fits(o *events.Offer, now events.Unix) bool {
 	if len(ways) == 0 {
 		ways = payWays
 	}
-	return (o.Pay == events.PayFree && o.Cap == 0 || slices.Contains(ways, o.Pay)) && (o.Pay == events.PaySealed) == (o.Delivery == events.DeliverSealed)
+	return j.safe(o) && (o.Pay == events.PayFree && o.Cap == 0 || slices.Contains(ways, o.Pay)) && (o.Pay == events.PaySealed) == (o.Delivery == events.DeliverSealed)
 }
 
 // take makes an offer the chosen one, and asks meanwhile which Lightning key its node announced.
@@ -119,6 +119,9 @@ func (j *job) take(o *events.Offer) {
 
 func (j *job) noOffers(ctx context.Context) error {
 	e := &NoOffersError{Kind: j.req.Kind, Model: j.req.Model(), MaxCost: j.order.MaxCost}
+	if j.req.Bids != nil {
+		e.Window = time.Duration(j.req.Bids.Seconds) * time.Second
+	}
 	for _, m := range j.said {
 		if r, ok := m.(*events.Refusal); ok {
 			e.Refused = append(e.Refused, r)
@@ -128,6 +131,8 @@ func (j *job) noOffers(ctx context.Context) error {
 		switch {
 		case o.Cap > j.order.MaxCost:
 			e.Dear = append(e.Dear, o)
+		case !j.safe(o):
+			e.Risky, e.Risk = append(e.Risky, o), j.risk(o.Author, o.Model, o.Cap).Why
 		case o.Plain && o.Cap > 0 && o.Bolt11 == "":
 			e.Zaps = append(e.Zaps, o)
 		}
@@ -148,8 +153,12 @@ func (j *job) noOffers(ctx context.Context) error {
 			}
 			if e.Model == "" || m.ID == e.Model {
 				runs = true
-				if about := j.about(m); e.About == 0 || about < e.About {
+				about := j.about(m)
+				if e.About == 0 || about < e.About {
 					e.About = about
+				}
+				if j.quiet(n, about) {
+					e.Quiet = n.Author
 				}
 			}
 		}
@@ -161,6 +170,20 @@ func (j *job) noOffers(ctx context.Context) error {
 		e.Near = models[:min(3, len(models))]
 	}
 	return e
+}
+
+// quiet says whether a living node, at whose prices the job costs about so much, would be expected to have made an offer, and
+// has said nothing.
+func (j *job) quiet(n Node, about events.Msat) bool {
+	switch {
+	case j.heard[n.Author] > 0, n.Beat.Status == "draining", len(j.order.Require) > 0, slices.Contains(j.order.Avoid, n.Author):
+		return false
+	case len(j.order.Only) > 0 && !slices.Contains(j.order.Only, n.Author):
+		return false
+	case about == 0:
+		return true
+	}
+	return about <= j.order.MaxCost && j.c.Wallet != nil && slices.ContainsFunc(n.Profile.Market.Pay, func(way string) bool { return slices.Contains(j.ways(), way) })
 }
 
 // framing is how many units a model's own frame around a prompt may take.

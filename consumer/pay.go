@@ -199,6 +199,11 @@ func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*
 
 // commit writes down what is about to be paid: one commitment for each job.
 func (j *job) commit(invoice *bolt11.Invoice, raw string) error {
+	if j.shown() { // so that nobody looks for it in a wallet
+		if _, err := j.c.Ledger.Put(j.req.ID, "shown", nil); err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
 	first, err := j.c.Ledger.CommitWithin(ledger.Commitment{
 		Job: j.req.ID, Hash: invoice.PaymentHash, Payee: j.node, Bolt11: raw, Amount: invoice.Amount, At: j.c.Now(),
 	}, j.c.PerDay)

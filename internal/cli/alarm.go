@@ -21,7 +21,7 @@ func (a *app) alarm(whose string, m consumer.Alarm) {
 	if m.Percent >= 80 {
 		level = notify.Warning
 	}
-	o, err := a.openOutbox(nil, nil, nil)
+	o, err := a.openOutbox(nil, nil, nil, nil)
 	if err != nil {
 		a.log.Warn("cannot tell that a budget has reached a mark", "err", err)
 		return

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -333,12 +332,4 @@ func batchLine(st batch.Status) string {
 		s += "  about " + roughly(st.ETA) + " left"
 	}
 	return s
-}
-
-// roughly is a duration as people say it.
-func roughly(d time.Duration) string {
-	if d < 10*time.Second {
-		return d.Round(time.Second / 10).String()
-	}
-	return d.Round(time.Second).String()
 }

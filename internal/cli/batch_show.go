@@ -69,22 +69,22 @@ func (a *app) findBatch(arg string) (*batch.Store, string, error) {
 	return store, id, nil
 }
 
-// statusObject is a batch's state as JSON.
-func statusObject(st batch.Status) map[string]any {
+// batchObject is a batch's state as JSON.
+func batchObject(st batch.Status) map[string]any {
 	return map[string]any{
 		"batch": st.ID, "name": st.Name, "state": st.State, "at": st.At.Unix(), "total": st.Total, "delivered": st.Delivered, "failed": st.Failed,
 		"running": st.Running, "percent": st.Percent(), "paid_msat": st.Paid, "max_total_msat": st.MaxTotal, "eta_s": int64(st.ETA / time.Second),
 	}
 }
 
-const statusFields = "batch, name, state (open, done, cancelled), at (unix seconds), total, delivered, failed, running, percent, paid_msat, max_total_msat (0: no bound), eta_s (0 if not known)"
+const batchFields = "batch, name, state (open, done, cancelled), at (unix seconds), total, delivered, failed, running, percent, paid_msat, max_total_msat (0: no bound), eta_s (0 if not known)"
 
 func (a *app) batchStatusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:         "status ID",
 		Short:       "How far a batch is, what it has cost, and how long it will take",
 		Example:     "infernet batch status last",
-		Annotations: says(statusFields),
+		Annotations: says(batchFields),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			store, id, err := a.findBatch(args[0])
@@ -102,7 +102,7 @@ func (a *app) batchStatusCommand() *cobra.Command {
 				return err
 			}
 			if a.json {
-				a.object(a.Out, statusObject(st))
+				a.object(a.Out, batchObject(st))
 				return nil
 			}
 			fmt.Fprintf(a.Out, "%s  %s\n%s\n", st.ID, cell(st.Name), batchLine(st))
@@ -120,7 +120,7 @@ func (a *app) batchListCommand() *cobra.Command {
 		Use:         "list",
 		Short:       "The batches, newest first",
 		Example:     "infernet batch list",
-		Annotations: says(statusFields),
+		Annotations: says(batchFields),
 		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if limit < 1 {
@@ -145,7 +145,7 @@ func (a *app) batchListCommand() *cobra.Command {
 			}
 			if a.json {
 				for _, st := range all {
-					a.object(a.Out, statusObject(st))
+					a.object(a.Out, batchObject(st))
 				}
 				return nil
 			}
@@ -207,7 +207,7 @@ func (a *app) batchCancelCommand() *cobra.Command {
 		Short:       "Buy nothing more for a batch",
 		Long:        "What is under way is brought to its end, for it may be paid; a process that runs the batch ends then. Results stay.",
 		Example:     "infernet batch cancel last",
-		Annotations: says(statusFields),
+		Annotations: says(batchFields),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			store, id, err := a.findBatch(args[0])
@@ -223,7 +223,7 @@ func (a *app) batchCancelCommand() *cobra.Command {
 				return err
 			}
 			if a.json {
-				a.object(a.Out, statusObject(st))
+				a.object(a.Out, batchObject(st))
 				return nil
 			}
 			fmt.Fprintf(a.Out, "%s\n", batchLine(st))

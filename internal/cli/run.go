@@ -113,6 +113,7 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 	config.Memory = memory
 	config.Alarm = func(m consumer.Alarm) { a.alarm("all jobs in 24 hours", m) }
 	config.PerDay = events.Msat(a.settings.number("run.budget")) * events.Sat
+	config.Stake = max(events.Msat(a.settings.number("run.stake"))*events.Sat, 1)
 	if pays {
 		w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
 		if err != nil {

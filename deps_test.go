@@ -46,6 +46,7 @@ var rooms = map[string][]string{
 	"consumer":          {"consumer/choose", "events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
 	"consumer/choose":   {"events"},
 	"consumer/batch":    {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/ledger"},
+	"consumer/quorum":   {"consumer", "consumer/choose", "events"},
 	"consumer/track":    {"consumer/choose", "events", "internal/durable"},
 	"consumer/gateway":  {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger", "internal/notify"},
 	"fleet":             {"events", "internal/pool", "internal/ledger", "internal/store", "internal/notify"},

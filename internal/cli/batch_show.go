@@ -77,14 +77,14 @@ func batchObject(st batch.Status) map[string]any {
 	}
 }
 
-const statusFields = "batch, name, state (open, done, cancelled), at (unix seconds), total, delivered, failed, running, percent, paid_msat, max_total_msat (0: no bound), eta_s (0 if not known)"
+const batchFields = "batch, name, state (open, done, cancelled), at (unix seconds), total, delivered, failed, running, percent, paid_msat, max_total_msat (0: no bound), eta_s (0 if not known)"
 
 func (a *app) batchStatusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:         "status ID",
 		Short:       "How far a batch is, what it has cost, and how long it will take",
 		Example:     "infernet batch status last",
-		Annotations: says(statusFields),
+		Annotations: says(batchFields),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			store, id, err := a.findBatch(args[0])
@@ -120,7 +120,7 @@ func (a *app) batchListCommand() *cobra.Command {
 		Use:         "list",
 		Short:       "The batches, newest first",
 		Example:     "infernet batch list",
-		Annotations: says(statusFields),
+		Annotations: says(batchFields),
 		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if limit < 1 {
@@ -207,7 +207,7 @@ func (a *app) batchCancelCommand() *cobra.Command {
 		Short:       "Buy nothing more for a batch",
 		Long:        "What is under way is brought to its end, for it may be paid; a process that runs the batch ends then. Results stay.",
 		Example:     "infernet batch cancel last",
-		Annotations: says(statusFields),
+		Annotations: says(batchFields),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			store, id, err := a.findBatch(args[0])

@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo demo-lightning test long bench bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
+.PHONY: build install demo demo-lightning test long bench bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning web browser
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -55,6 +55,15 @@ peers:
 	@for lock in $$(git ls-files 'internal/testnet/peers/*/package-lock.json' sdk/js/package-lock.json); do scripts/get-npm.sh $$(dirname $$lock); done
 	@for names in $$(git ls-files 'internal/testnet/peers/*/requirements.txt'); do scripts/get-python.sh $$(dirname $$names); done
 
+## web: builds the page out of web/src; the result is committed
+web:
+	@scripts/build-web.sh web/dist
+
+# what the page is tested with; where no Chromium can be had, its tests are skipped and say so
+browser:
+	@scripts/get-npm.sh web >/dev/null
+	@scripts/get-chromium.sh >/dev/null || echo 'make: no Chromium: the stories in a browser will be skipped'
+
 # a certificate authority to test with
 pebble:
 	@scripts/get-pebble.sh $(CACHE)/pebble
@@ -73,7 +82,7 @@ test-lightning: lnd peers
 	$(GO) test -tags '$(TAGS)' -timeout 30m -run Lightning ./internal/testnet ./internal/cli ./cmd/infernet
 
 ## test: installs what it needs and runs everything
-test: engine peers pebble ollama media lnd lint
+test: engine peers pebble ollama media lnd browser lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -timeout 30m -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo fuzz
 
@@ -88,7 +97,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test -short -run 'WaysToBuy|Killed' ./internal/testnet
 
 ## long: the full forms of what test samples, the market 20 times, and all of it under the race detector
-long: engine peers pebble ollama media lnd
+long: engine peers pebble ollama media lnd browser
 	$(GO) test -short -tags '$(TAGS)' -count=20 -timeout 90m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 120m ./...
 

@@ -109,7 +109,7 @@ func (j *job) fits(o *events.Offer, now events.Unix) bool {
 	if len(ways) == 0 {
 		ways = payWays
 	}
-	return (o.Pay == events.PayFree && o.Cap == 0 || slices.Contains(ways, o.Pay)) && (o.Pay == events.PaySealed) == (o.Delivery == events.DeliverSealed)
+	return j.safe(o) && (o.Pay == events.PayFree && o.Cap == 0 || slices.Contains(ways, o.Pay)) && (o.Pay == events.PaySealed) == (o.Delivery == events.DeliverSealed)
 }
 
 // take makes an offer the chosen one, and asks meanwhile which Lightning key its node announced.
@@ -131,6 +131,8 @@ func (j *job) noOffers(ctx context.Context) error {
 		switch {
 		case o.Cap > j.order.MaxCost:
 			e.Dear = append(e.Dear, o)
+		case !j.safe(o):
+			e.Risky, e.Risk = append(e.Risky, o), j.risk(o.Author, o.Model, o.Cap).Why
 		case o.Plain && o.Cap > 0 && o.Bolt11 == "":
 			e.Zaps = append(e.Zaps, o)
 		}

@@ -32,6 +32,7 @@ type Config struct {
 	MaxFee func(amount events.Msat) events.Msat // most to pay above an amount; 1 %, at least 5 sat, if unset
 
 	Memory  Memory      // what is known of nodes; nothing if nil
+	Stake   events.Msat // most to pay in advance for a job at a node that is not known here; choose.Stake if unset
 	PerDay  events.Msat // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
 	Servers []string    // file servers that inputs go to; those beside Relays if unset
 	MaxFile int64       // largest result file that is fetched; 4 GiB if unset
@@ -96,7 +97,7 @@ type Order struct {
 	Params    events.Params // with model and stream, if wanted
 	Output    string
 	MaxCost   events.Msat     // the most to pay; 0 means only for free
-	Pay       []string        // ways to pay, preferred first; what the wallet can, if empty
+	Pay       []string        // ways to pay, preferred first; by the rule of choose.Pay, if empty
 	Way       string          // Auction if empty
 	Node      events.PubKey   // or its beginning, where just one node's key begins so
 	Only      []events.PubKey // only these nodes may offer

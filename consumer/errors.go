@@ -21,6 +21,8 @@ type NoOffersError struct {
 	Refused []*events.Refusal // what nodes said
 	Dear    []*events.Offer   // offers above MaxCost
 	Zaps    []*events.Offer   // plain offers without an invoice: their nodes want to be zapped (NIP-57)
+	Risky   []*events.Offer   // offers that would be paid in a way that risks too much
+	Risk    string            // why it does
 	About   events.Msat       // what the cheapest announced price makes of the job, roughly; 0 if nobody announces one
 	Out     []choose.Verdict  // nodes that could do it and were not taken
 	Quiet   events.PubKey     // a living node that announces the job for as little, and has said nothing of it; "" if there is none
@@ -53,6 +55,9 @@ func (e *NoOffersError) Error() string {
 	}
 	if len(e.Dear) > 0 {
 		fmt.Fprintf(&b, "; the cheapest offer is %s", e.Dear[0].Cap.Human())
+	}
+	if len(e.Risky) > 0 {
+		fmt.Fprintf(&b, "; node %s wants %s by %s: %s", short(e.Risky[0].Author), e.Risky[0].Cap.Human(), e.Risky[0].Pay, e.Risk)
 	}
 	if len(e.Zaps) > 0 {
 		fmt.Fprintf(&b, "; %s wants a zap of %s, only invoices are paid here", short(e.Zaps[0].Author), e.Zaps[0].Cap.Human())

@@ -176,7 +176,7 @@ func (j *job) filter() nostr.Filter {
 func (j *job) build(ctx context.Context) error {
 	o, c := &j.order, j.c
 	kind, ok := events.Kinds[o.Kind]
-	if !ok {
+	if !ok || kind.Own {
 		return fmt.Errorf("kind %d is not known here", o.Kind)
 	}
 	life := o.Life
@@ -208,6 +208,9 @@ func (j *job) build(ctx context.Context) error {
 		}
 		if model := j.req.Model(); model != "" {
 			j.req.Models = []string{model}
+		}
+		if j.auto() {
+			j.req.Pay = j.asksFor()
 		}
 		if j.req.To = o.Only; len(o.Only) == 0 && len(o.Controls.Only) > 0 { // nobody else is to work for nothing
 			for _, only := range o.Controls.Only {
@@ -272,6 +275,10 @@ func (j *job) direct(ctx context.Context) error {
 	}
 	if most := j.most(node); most < *j.req.Bid {
 		j.req.Bid = &most
+	}
+	if j.auto() {
+		j.order.Pay = j.risk(node.Author, j.req.Model(), *j.req.Bid).Ways
+		j.req.Pay = j.order.Pay
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"infernet/consumer/choose"
@@ -75,9 +76,13 @@ func (j *job) rank(ctx context.Context, offers []*events.Offer) (best []*events.
 		candidates = append(candidates, x)
 	}
 	all = choose.Rank(candidates, j.order.Controls, j.need(), j.c.Now())
-	for _, v := range all {
+	for i, v := range all {
 		if !v.Out {
-			best = append(best, offers[slices.IndexFunc(offers, func(o *events.Offer) bool { return o.Author == v.Node })])
+			o := offers[slices.IndexFunc(offers, func(o *events.Offer) bool { return o.Author == v.Node })]
+			if why := j.whyPaid(o); why != "" {
+				all[i].Why += "; " + why
+			}
+			best = append(best, o)
 		}
 	}
 	if j.order.Explain {
@@ -109,6 +114,9 @@ func (j *job) others(nodes map[events.PubKey]Node, known []choose.Verdict) (all 
 			case *events.Offer:
 				if m.Author == n.Author {
 					v.Why = fmt.Sprintf("its offer, %s by %s, does not fit", m.Cap.Human(), m.Pay)
+					if !j.safe(m) {
+						v.Why += ": " + j.risk(m.Author, m.Model, m.Cap).Why
+					}
 				}
 			}
 		}
@@ -159,6 +167,21 @@ func (c *Consumer) Rank(ctx context.Context, o Order) ([]choose.Verdict, error) 
 	return ranked, nil
 }
 
+// whyPaid adds to what is said of the nodes of a direct job how it would be paid there.
+func (c *Consumer) whyPaid(ranked []choose.Verdict, o *Order) {
+	stream := (&events.Request{Params: o.Params}).Stream()
+	for i, v := range ranked {
+		switch {
+		case v.Out || v.Most == 0:
+		case len(o.Pay) > 0:
+			ranked[i].Why += "; paid by " + strings.Join(o.Pay, " or ") + ", as was ordered"
+		default:
+			rule := choose.Pay(choose.Risk{Most: min(v.Most, o.MaxCost), Stake: c.Stake, Stream: stream, Known: v.Measured})
+			ranked[i].Why += "; " + rule.Of(strings.Join(rule.Ways, " or "))
+		}
+	}
+}
+
 // pick chooses the node of a direct job: the one named, else the best that lives and runs the model.
 func (c *Consumer) pick(ctx context.Context, o *Order, tell func(Step)) (*events.Announcement, error) {
 	if o.Node != "" {
@@ -170,10 +193,16 @@ func (c *Consumer) pick(ctx context.Context, o *Order, tell func(Step)) (*events
 		return nil, err
 	}
 	if o.Explain {
+		c.whyPaid(ranked, o)
 		tell(Step{Verdicts: ranked})
 	}
 	model := (&events.Request{Params: o.Params}).Model()
 	none := &NoOffersError{Kind: o.Kind, Model: model, MaxCost: o.MaxCost, Out: ranked}
+	for _, v := range ranked {
+		if none.About == 0 || v.About < none.About {
+			none.About = v.About
+		}
+	}
 	if len(ranked) > 0 && !ranked[0].Out {
 		n, err := c.node(ctx, ranked[0].Node)
 		return n.Announcement, err

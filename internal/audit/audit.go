@@ -25,6 +25,7 @@ const (
 	Paid   Expect = "paid"
 	Unpaid Expect = "unpaid" // it failed, came back, or was never sent
 	Open   Expect = "open"   // its job has no end yet: either may be
+	Either Expect = "either" // nobody waits for it any more: it came, or did not
 )
 
 // Fact is one payment that a ledger knows.

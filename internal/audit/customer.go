@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"infernet/events"
 	"infernet/internal/ledger"
@@ -27,6 +28,13 @@ func Customer(ctx context.Context, l *ledger.Ledger, own events.Signer) (facts [
 	paid := map[events.ID]bool{}
 	for _, c := range commitments {
 		row, known := bought[c.Job]
+		if !known { // one ledger may hold both sides
+			if owed, err := plays(l, c.Job, ledger.Provider); err != nil {
+				return nil, nil, err
+			} else if owed {
+				continue
+			}
+		}
 		if row.End != "" && !c.Settled { // as it was when the job ended
 			now, err := l.Commitment(c.Job)
 			if err != nil {
@@ -59,6 +67,9 @@ func Customer(ctx context.Context, l *ledger.Ledger, own events.Signer) (facts [
 		return nil, nil, err
 	}
 	for _, v := range voids {
+		if _, known := bought[v.Job]; !known {
+			continue
+		}
 		paid[v.Job] = true
 		facts = append(facts, Fact{
 			Role: ledger.Customer, Job: v.Job, Way: wallet.Out, Hash: v.Hash, Amount: v.Amount, Expect: Unpaid, What: "given up", Why: v.Why, At: v.At,
@@ -73,6 +84,20 @@ func Customer(ctx context.Context, l *ledger.Ledger, own events.Signer) (facts [
 			f := Fact{Role: ledger.Customer, Job: row.Job, Way: wallet.Out, Amount: amount, Expect: Paid, What: "job", At: row.At}
 			wrong = append(wrong, Difference{Fact: f, Text: text, At: row.At})
 		}
+	}
+	back, err := l.Withdrawals()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, w := range back {
+		f := Fact{Role: ledger.Customer, Job: w.Job, Way: wallet.In, Hash: w.Hash, Amount: w.Amount, Expect: Open, What: "owed, withdrawn", At: w.At}
+		switch {
+		case w.Paid:
+			f.Expect = Paid
+		case time.Now().After(w.Until):
+			f.Expect = Either
+		}
+		facts = append(facts, f)
 	}
 	return facts, wrong, nil
 }

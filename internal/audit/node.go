@@ -49,7 +49,54 @@ func Node(ctx context.Context, l *ledger.Ledger, signer events.Signer) (facts []
 			differ(Fact{Role: ledger.Provider, Job: job, Way: wallet.In, Hash: hash, Expect: Paid}, "a payment bought a job that the ledger does not know")
 		}
 	}
-	return facts, wrong, nil
+	owed, err := withdrawn(l)
+	return append(facts, owed...), wrong, err
+}
+
+// withdrawn gives what the node has paid out, or is about to, of what it owed.
+func withdrawn(l *ledger.Ledger) (facts []Fact, err error) {
+	commitments, err := l.Commitments()
+	if err != nil {
+		return nil, err
+	}
+	voids, err := l.Voids()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range commitments {
+		f := Fact{Role: ledger.Provider, Job: c.Job, Way: wallet.Out, Hash: c.Hash, Amount: c.Amount, Expect: Open, What: "owed, withdrawn", At: c.At}
+		if c.Settled {
+			f.Expect = Paid
+		}
+		facts = append(facts, f)
+	}
+	for _, v := range voids {
+		facts = append(facts, Fact{
+			Role: ledger.Provider, Job: v.Job, Way: wallet.Out, Hash: v.Hash, Amount: v.Amount, Expect: Unpaid, What: "owed, given up", Why: v.Why, At: v.At,
+		})
+	}
+	owed := facts[:0]
+	for _, f := range facts {
+		is, err := plays(l, f.Job, ledger.Provider)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			owed = append(owed, f)
+		}
+	}
+	return owed, nil
+}
+
+// plays says whether a job has a role in a ledger.
+func plays(l *ledger.Ledger, job events.ID, role ledger.Role) (bool, error) {
+	rows, err := l.Rows(job)
+	for _, row := range rows {
+		if row.Role == role {
+			return true, err
+		}
+	}
+	return false, err
 }
 
 // sold is what the journal has of a job that this node did.
@@ -65,6 +112,9 @@ type sold struct {
 	letGo   bool // what was locked went back
 	receipt *events.Receipt
 	owed    events.Msat
+	owedAt  events.Unix // when it was signed
+
+	customer events.PubKey
 }
 
 // nodeJob reads a job's journal. With an error comes what could be read before it.
@@ -90,6 +140,9 @@ func nodeJob(ctx context.Context, l *ledger.Ledger, signer events.Signer, row le
 		return j, err
 	}
 	for _, ev := range kept {
+		if events.ID(ev.ID) == row.Job {
+			j.customer = events.PubKey(ev.PubKey)
+		}
 		if ev.PubKey != string(signer.PublicKey()) {
 			continue
 		}
@@ -108,7 +161,9 @@ func nodeJob(ctx context.Context, l *ledger.Ledger, signer events.Signer, row le
 		case *events.Receipt:
 			j.receipt = m
 		case *events.Refusal:
-			j.owed = max(j.owed, m.Owed)
+			if m.Owed > 0 {
+				j.owed, j.owedAt = max(j.owed, m.Owed), m.At
+			}
 		}
 	}
 	return j, nil

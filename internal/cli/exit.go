@@ -91,11 +91,14 @@ func meaning(err error, args []string) (code int, hint string) {
 		invoice   *consumer.BadInvoiceError
 		result    *consumer.BadResultError
 		param     *events.ParamError
+		other     *wrongFile
 		dear      *blob.DearError
 	)
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &other):
+		return exitUsage, other.hint(args)
 	case errors.As(err, &param):
 		return exitUsage, helpOf(args)
 	case errors.As(err, &left):
@@ -108,6 +111,8 @@ func meaning(err error, args []string) (code int, hint string) {
 			return exitNoOffers, again(args, "--model", none.Near[0])
 		case len(none.Dear) > 0:
 			return exitNoOffers, again(args, "--max-cost", fmt.Sprint(int64(none.Dear[0].Cap.CeilSat()/events.Sat)))
+		case len(none.Risky) > 0:
+			return exitNoOffers, remark(again(args, "--pay", none.Risky[0].Pay), "if you trust it with so much")
 		}
 		if none.About > none.MaxCost {
 			return exitNoOffers, remark(again(args, "--max-cost", fmt.Sprint(int64(none.About/events.Sat)*5/4+1)), "what nodes ask: infernet market prices")
@@ -131,6 +136,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitBad, remark("infernet market nodes", "buy from another with --node")
 	case errors.As(err, &refused) && refused.Code == events.CodeUnderbid:
 		return exitFailed, remark("infernet market prices", "and raise --max-cost")
+	case errors.As(err, &refused) && refused.Owed > 0:
+		return exitFailed, "infernet wallet withdraw " + cutKey(string(refused.Job))
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
 	case errors.Is(err, consumer.ErrUnknownNode):

@@ -109,6 +109,7 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 	open = append(open, memory)
 	config.Memory = memory
 	config.PerDay = events.Msat(a.settings.number("run.budget")) * events.Sat
+	config.Stake = max(events.Msat(a.settings.number("run.stake"))*events.Sat, 1)
 	if pays {
 		w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
 		if err != nil {

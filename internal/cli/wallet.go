@@ -29,7 +29,7 @@ func (a *app) walletCommand() *cobra.Command {
 	}
 	cmd.AddCommand(a.walletBalanceCommand(), a.walletPayCommand(), a.walletInvoiceCommand(),
 		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand(),
-		a.walletAuditCommand())
+		a.walletAuditCommand(), a.walletOwedCommand(), a.walletWithdrawCommand())
 	return cmd
 }
 

@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo demo-lightning test long bench bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning web browser
+.PHONY: build install demo demo-lightning test long bench bench-lightning bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning web browser
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -113,6 +113,10 @@ fuzz:
 bench: engine
 	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 200x -timeout 20m ./internal/testnet
 	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 2x -timeout 10m ./internal/blob
+
+## bench-lightning: a paid job against a payment by lnd alone on the same path, in one run; paid jobs a second
+bench-lightning: lnd
+	$(GO) test -tags '$(TAGS)' -run '^$$' -bench 'Lightning$$' -benchtime 40x -timeout 10m ./internal/testnet
 
 ## bench-relay: our relay with a million events beside plain khatru over LMDB, and the stores that it was chosen from
 bench-relay:

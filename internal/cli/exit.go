@@ -101,6 +101,10 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitUsage, other.hint(args)
 	case errors.As(err, &param):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &left) && left.Back:
+		return exitInterrupted, "infernet job show " + cutKey(string(left.Job))
+	case errors.As(err, &left) && left.Held:
+		return exitInterrupted, remark("infernet job watch "+cutKey(string(left.Job)), "until the money is back")
 	case errors.As(err, &left):
 		return exitInterrupted, fmt.Sprintf("infernet job watch %s  # or: infernet job cancel %[1]s", cutKey(string(left.Job)))
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):

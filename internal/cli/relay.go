@@ -59,10 +59,11 @@ func (a *app) relayCommand() *cobra.Command {
 			return errors.Join(r.Run(cmd.Context()), close())
 		},
 	}
-	cmd.AddCommand(a.relayCheckCommand())
+	cmd.AddCommand(a.relayCheckCommand(), a.relaySyncCommand())
 	relayFlags(cmd)
 	ready = readyFlag(cmd, "the relay's address")
 	cmd.AddCommand(a.relayBackupCommand(), a.relayRestoreCommand(), a.relayExportCommand(), a.relayImportCommand(), a.relayCompactCommand())
+	cmd.AddCommand(a.relayDecideCommands()...)
 	return cmd
 }
 

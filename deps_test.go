@@ -47,6 +47,7 @@ var rooms = map[string][]string{
 	"consumer/choose":   {"events"},
 	"consumer/track":    {"consumer/choose", "events", "internal/durable"},
 	"consumer/gateway":  {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger", "internal/notify"},
+	"fleet":             {"events", "internal/pool", "internal/ledger", "internal/store", "internal/notify"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
 	"web":               {"events"},
@@ -61,10 +62,12 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "wallet/internal", "wallet/play", "wallet/serve", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "fleet", "wallet/internal", "wallet/play", "wallet/serve", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},
+	"charm.land/bubbletea/v2":             {"internal/cli"},
+	"charm.land/lipgloss/v2":              {"internal/cli"},
 	"modernc.org/sqlite":                  {"internal/durable"},
 	"github.com/danielgtaylor/huma":       {"internal/httpd"},
 	"github.com/caddyserver/certmagic":    {"internal/httpd"},

@@ -15,7 +15,7 @@ import (
 )
 
 // scopes are what app keys can be for.
-var scopes = []string{historyScope, gateway.Scope, gateway.Admin}
+var scopes = []string{historyScope, steerScope, gateway.Scope, gateway.Admin}
 
 // appKeys are this data folder's app keys. The daemons see what a command changes at once.
 func (a *app) appKeys() (*httpd.Keys, error) { return httpd.OpenKeys(a.settings.path("appkeys.json")) }

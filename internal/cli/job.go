@@ -34,6 +34,9 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if o.estimate {
+				return a.estimate(cmd.Context(), order)
+			}
 			c, done, err := a.buyer(cmd.Context())
 			if err != nil {
 				return err

@@ -36,6 +36,7 @@ type orderFlags struct {
 	file, output, dir   string
 	verbose             bool
 	priority            string
+	estimate            bool
 	router              routerFlags
 }
 
@@ -78,6 +79,7 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.StringVar(&o.dir, "out-dir", "", "folder for the files of the result")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
 	f.StringVar(&o.priority, "priority", "normal", "low, normal or high: what the price is multiplied with, and the place in the queue")
+	f.BoolVar(&o.estimate, "estimate", false, "only say what it would cost, from what to what, and what that is made of")
 	o.router.add(cmd)
 }
 

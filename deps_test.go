@@ -86,6 +86,8 @@ var doors = map[string][]string{
 	"github.com/godbus/dbus": {"internal/notify"},
 	"github.com/pocketbase":  {"internal/store/pbstore"},
 
+	"github.com/anishathalye/porcupine": {}, // only tests
+
 	"github.com/pocketbase/pocketbase/apis": {}, // it would listen
 	"github.com/pocketbase/pocketbase/ui":   {},
 }

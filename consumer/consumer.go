@@ -131,6 +131,7 @@ type Order struct {
 	Require   []events.Require // what the node's machine must have: gpu (a word of its name), vram_mb
 	Life      time.Duration    // until the deadline; 5 minutes if unset
 	Retry     events.ID
+	Work      int             `json:",omitempty"` // bits of work (NIP-13) that the request brings; more are brought when a relay asks for them
 	Avoid     []events.PubKey // not these nodes
 	Hedge     time.Duration   // if the chosen node gave nothing for so long, the same is bought from another; the first wins, the other is not paid. 0: never
 	Race      events.ID       // set by Hedge: the pair's first job
@@ -242,7 +243,12 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 			if ctx.Err() == nil {
 				return why
 			}
-			return &LeftError{j.req.ID, j.node, j.paid, j.preimage != (wallet.Preimage{}), j.locked(), why}
+			left := &LeftError{Job: j.req.ID, Node: j.node, Paid: j.paid, Why: why}
+			if left.Back = j.letGo(ctx); left.Back {
+				return errors.Join(left, j.finish(Cancelled))
+			}
+			left.Sure, left.Held = j.preimage != (wallet.Preimage{}), j.locked()
+			return left
 		}
 		if gone := (*CancelledError)(nil); errors.As(why, &gone) {
 			end = Cancelled

@@ -52,7 +52,8 @@ type job struct {
 	committed bool
 	back      error // why the locked money of a hold came back; nil if it did not
 	backAt    time.Time
-	heldFrom  time.Time // when the money of a hold was committed
+	returned  events.Msat // what came back
+	heldFrom  time.Time   // when the money of a hold was committed
 	hash      wallet.Hash
 	preimage  wallet.Preimage
 	paid      events.Msat
@@ -90,7 +91,7 @@ func (c *Consumer) submit(ctx context.Context, o Order, watch func(Step)) (*job,
 
 // open makes the job real: signed, in the ledger, subscribed to, published.
 func (j *job) open(ctx context.Context, secret []byte) error {
-	ev, err := events.Sign(ctx, j.req, j.signer)
+	ev, err := events.Sign(ctx, j.req, worker{j.signer, j.order.Work})
 	if err != nil {
 		return err
 	}

@@ -238,7 +238,7 @@ func (c *Consumer) Cancel(ctx context.Context, id events.ID) error {
 		return fmt.Errorf("cancel job %s: %w", id, err)
 	}
 	if j.over {
-		return &CancelledError{id, j.node, j.paid, j.locked()}
+		return &CancelledError{Job: id, Node: j.node, Paid: j.paid, Held: j.locked()}
 	}
 	if err := j.cancel(ctx); err != nil {
 		return fmt.Errorf("cancel job %s: %w", id, err)

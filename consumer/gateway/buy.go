@@ -257,7 +257,7 @@ const afterIn = 2 * time.Minute
 func (g *Gateway) finish(w *wish, h *hold, job events.ID, err error) {
 	var left *consumer.LeftError
 	var vanished *consumer.VanishedError
-	open := errors.As(err, &left) || errors.As(err, &vanished) && vanished.Held
+	open := errors.As(err, &left) && !left.Back || errors.As(err, &vanished) && vanished.Held
 	if err := h.settle(g.Consumer.Ledger, !open); err != nil {
 		g.Log.Error("cannot settle a budget", "job", job, "err", err)
 	}

@@ -26,14 +26,15 @@ import (
 // Config says with what a gateway buys. Consumer and Path are needed.
 type Config struct {
 	Consumer *consumer.Consumer
-	Path     string                             // file of the budgets
-	MaxCost  events.Msat                        // most for one job, where its request says nothing; 0 means only for free
-	MaxDay   events.Msat                        // most for all jobs of a day (UTC); no limit if 0
-	Pay      []string                           // ways to pay, preferred first; what the wallet can, if empty
-	Life     time.Duration                      // until a job's deadline; 5 minutes if unset
-	Owners   []events.PubKey                    // Nostr keys that may buy by signing (NIP-98); nobody else's may
-	Alarm    func(who string, a consumer.Alarm) // told when a half, four fifths and all of a caller's day are spent; may be nil
-	Keys     bool                               // app keys are needed on this machine, too; everywhere else they always are
+	Path     string          // file of the budgets
+	MaxCost  events.Msat     // most for one job, where its request says nothing; 0 means only for free
+	MaxDay   events.Msat     // most for all jobs of a day (UTC); no limit if 0
+	Pay      []string        // ways to pay, preferred first; what the wallet can, if empty
+	Life     time.Duration   // until a job's deadline; 5 minutes if unset
+	Owners   []events.PubKey // Nostr keys that may buy by signing (NIP-98); nobody else's may
+	Keys     bool            // app keys are needed on this machine, too; everywhere else they always are
+
+	Alarm func(who string, a consumer.Alarm) // told when a half, four fifths and all of a caller's day are spent; may be nil
 
 	// Notices gives the notices before one (0: the newest), and Prove what proves a job's receipt; not answered if unset.
 	Notices func(ctx context.Context, before int64, limit int) ([]notify.Notice, error)

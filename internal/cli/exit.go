@@ -104,6 +104,10 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitUsage, other.hint(args)
 	case errors.As(err, &param):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &left) && left.Back:
+		return exitInterrupted, "infernet job show " + cutKey(string(left.Job))
+	case errors.As(err, &left) && left.Held:
+		return exitInterrupted, remark("infernet job watch "+cutKey(string(left.Job)), "until the money is back")
 	case errors.As(err, &left):
 		return exitInterrupted, fmt.Sprintf("infernet job watch %s  # or: infernet job cancel %[1]s", cutKey(string(left.Job)))
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
@@ -139,14 +143,14 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitBad, remark("infernet market nodes", "buy from another with --node")
 	case errors.As(err, &refused) && refused.Code == events.CodeUnderbid:
 		return exitFailed, remark("infernet market prices", "and raise --max-cost")
+	case errors.As(err, &refused) && refused.Owed > 0:
+		return exitFailed, "infernet wallet withdraw " + cutKey(string(refused.Job))
 	case errors.As(err, &disagree):
 		return exitBad, remark("infernet market known", "who said what most did not")
 	case errors.Is(err, ledger.ErrBudget):
 		return exitUnpaid, "infernet costs"
 	case batchCode(err) != 0:
 		return batchCode(err), ""
-	case errors.As(err, &refused) && refused.Owed > 0:
-		return exitFailed, "infernet wallet withdraw " + cutKey(string(refused.Job))
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
 	case errors.Is(err, consumer.ErrUnknownNode):

@@ -19,6 +19,7 @@ import (
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
 	"infernet/internal/testnet/lightning"
+	"infernet/internal/testnet/peers"
 	"infernet/provider"
 	"infernet/relay"
 	"infernet/wallet"
@@ -63,7 +64,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(lightning.Run(m))
+	code := lightning.Run(m)
+	peers.Forget()
+	os.Exit(code)
 }
 
 // at kills the process with no chance to tidy up.

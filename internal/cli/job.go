@@ -11,7 +11,7 @@ import (
 
 func (a *app) jobCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "job", Short: "The jobs that were bought here"}
-	cmd.AddCommand(a.jobSubmitCommand(), a.jobListCommand(), a.jobShowCommand(), a.jobWatchCommand(), a.jobCancelCommand())
+	cmd.AddCommand(a.jobSubmitCommand(), a.jobListCommand(), a.jobShowCommand(), a.jobWatchCommand(), a.jobCancelCommand(), a.jobReviewCommand())
 	return cmd
 }
 

@@ -96,6 +96,8 @@ var table = []setting{
 	{"provide.alert.success", "80", "number", "percent of a day's jobs that are to be delivered; not looked at if 0"},
 	{"provide.alert.earnings", "0", "number", "satoshi that a day is to earn; not looked at if 0"},
 	{"run.key", "", "text", "key file to buy with, always the same; a fresh key for each job if unset"},
+	{"run.reviews", "false", "yesno", "publish a review of each job, from what was measured, under the key that bought it"},
+	{"run.trust", "", "list", "keys whose reviews and assertions (NIP-85) of nodes count while little was measured here"},
 	{"run.model", "", "text", "model to ask for"},
 	{"run.max_cost", "100", "number", "most satoshi that one job may cost"},
 	{"run.budget", "0", "number", "most satoshi that all jobs together may cost in 24 hours, without fees; no bound if 0"},

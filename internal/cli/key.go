@@ -114,7 +114,7 @@ func (a *app) keyEncryptCommand() *cobra.Command {
 		Example:     "infernet key encrypt",
 		Annotations: says("role, key, npub, file, form (plain, encrypted, bunker)"),
 		Args:        cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			path, line, err := a.keyFile(args)
 			if err != nil {
 				return err
@@ -122,11 +122,11 @@ func (a *app) keyEncryptCommand() *cobra.Command {
 			if form := keyForm(line); form != plainKey {
 				return withHint(usage("%s is %s already", path, map[string]string{encryptedKey: "encrypted", bunkerKey: "at a bunker"}[form]), "infernet key decrypt")
 			}
-			k, err := a.unlock(path, line)
+			k, err := a.unlock(cmd.Context(), path, line)
 			if err != nil {
 				return err
 			}
-			password, err := a.password("new password for "+path, true)
+			password, err := a.password(cmd.Context(), "new password for "+path, true)
 			if err != nil {
 				return err
 			}
@@ -149,7 +149,7 @@ func (a *app) keyDecryptCommand() *cobra.Command {
 		Example:     "infernet key decrypt",
 		Annotations: says("role, key, npub, file, form (plain, encrypted, bunker)"),
 		Args:        cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			path, line, err := a.keyFile(args)
 			if err != nil {
 				return err
@@ -157,7 +157,7 @@ func (a *app) keyDecryptCommand() *cobra.Command {
 			if keyForm(line) != encryptedKey {
 				return withHint(usage("%s is not encrypted", path), "infernet key encrypt")
 			}
-			k, err := a.unlock(path, line)
+			k, err := a.unlock(cmd.Context(), path, line)
 			if err != nil {
 				return err
 			}
@@ -196,7 +196,7 @@ func (a *app) keyImportCommand() *cobra.Command {
 			if keyForm(line) == bunkerKey {
 				_, _, _, err = bunker.Parse(line)
 			} else if keyForm(line) == plainKey {
-				_, err = a.unlock("stdin", line)
+				_, err = a.unlock(cmd.Context(), "stdin", line)
 			}
 			if err != nil {
 				return &usageError{err}

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"infernet/events"
@@ -35,7 +38,29 @@ func (a *app) moving(do func(m mover) error) error {
 	}
 	m := mover{blob.NewClient(blob.ClientConfig{Signer: signer, Trusted: servers, Log: a.log}), servers}
 	defer m.Close()
-	return do(m)
+	return unanswered(do(m), servers)
+}
+
+// unanswered says of an error that none of the servers could be reached, if it is that.
+func unanswered(err error, servers []string) error {
+	var own *hinted
+	var dialed *net.OpError
+	if err == nil || errors.As(err, &own) || !errors.As(err, &dialed) || dialed.Op != "dial" {
+		return err
+	}
+	return &noServerError{noRelayError{relays: servers, why: err}}
+}
+
+// noServerError says that no file server answers. It counts as no relay: the servers are beside the relays, unless others
+// are set.
+type noServerError struct{ noRelayError }
+
+func (e *noServerError) Error() string {
+	return fmt.Sprintf("no file server answers at %s: %s", strings.Join(e.relays, ", "), shortly(e.why))
+}
+
+func (e *noServerError) hint([]string) string {
+	return remark("infernet up", "or name another server: --server https://files.example")
 }
 
 // movingOne is moving for the file that a command's argument names.
@@ -210,5 +235,12 @@ func (a *app) listFiles(ctx context.Context, m mover) error {
 
 // removeFile removes a file from every server that keeps it; an error if none did.
 func (a *app) removeFile(ctx context.Context, m mover, b events.Blob) error {
-	return a.eachServer(m, b, "removed from", func(server string) error { return m.Delete(ctx, server, b.Sum) })
+	if err := a.eachServer(m, b, "removed from", func(server string) error { return m.Delete(ctx, server, b.Sum) }); err != nil {
+		var status *blob.StatusError
+		if errors.As(err, &status) && status.Status == http.StatusNotFound { // gone already: its name means the one before
+			err = errors.Join(err, a.book().remove(b.Sum))
+		}
+		return err
+	}
+	return a.book().remove(b.Sum)
 }

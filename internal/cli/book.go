@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"infernet/events"
@@ -66,14 +67,14 @@ func (b book) read() (all []entry, err error) {
 	return all, lines.Err()
 }
 
-// find finds the newest entry of a name or SHA-256 whose file was not removed; an empty blob if there is none.
+// find finds the newest entry of a name or SHA-256, or its beginning, whose file was not removed; an empty blob if there is none.
 func (b book) find(name string) (found events.Blob, err error) {
 	all, err := b.read()
 	var named []events.Blob
 	for _, e := range all {
 		named = slices.DeleteFunc(named, func(file events.Blob) bool { return file.Sum == e.Removed })
 		file, bad := events.ParseBlob(e.Address)
-		if bad == nil && (e.Name == name || file.Sum == name) {
+		if bad == nil && (e.Name == name || file.Sum == name || keyStart.MatchString(name) && strings.HasPrefix(file.Sum, name)) {
 			named = append(named, file)
 		}
 	}

@@ -179,8 +179,7 @@ func (a *app) getFile(ctx context.Context, m mover, b events.Blob, out string) e
 		if _, err := temp.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		_, err := io.Copy(a.Out, temp)
-		return err
+		return a.pour(temp, cutKey(b.Sum))
 	}
 	info, err := temp.Stat()
 	if err := errors.Join(err, temp.Close()); err != nil {
@@ -195,6 +194,29 @@ func (a *app) getFile(ctx context.Context, m mover, b events.Blob, out string) e
 	}
 	fmt.Fprintln(a.Out, out)
 	return nil
+}
+
+// pour writes a file to stdout; a terminal gets text only, and nothing that moves its cursor.
+func (a *app) pour(file *os.File, name string) error {
+	if !a.onTerminal() {
+		_, err := io.Copy(a.Out, file)
+		return err
+	}
+	isText, err := textual(file)
+	if err == nil && !isText {
+		return withHint(usage("file %s is no text, and stdout is a terminal", name), "%s", again(a.args, "--out", name+".bin"))
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	var text []byte
+	if err == nil {
+		text, err = io.ReadAll(file) // whole, for no character to be cut
+	}
+	if err == nil {
+		_, err = io.WriteString(a.Out, harmless(string(text)))
+	}
+	return err
 }
 
 func (a *app) listFiles(ctx context.Context, m mover) error {

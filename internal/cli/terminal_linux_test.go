@@ -116,3 +116,35 @@ func TestCtrlCAtThePrompts(t *testing.T) {
 		})
 	}
 }
+
+// TestATerminalGetsNoBinary pours files onto a terminal: text is shown, without what moves the cursor; bytes are not.
+func TestATerminalGetsNoBinary(t *testing.T) {
+	person, program := pty(t)
+	a := &app{IO: IO{Out: &answer{to: program}}, args: []string{"file", "get", "x"}}
+	pour := func(content string) error {
+		file, err := os.Create(filepath.Join(t.TempDir(), "f"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if _, err := file.WriteString(content); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		return a.pour(file, "00ff00ff")
+	}
+	code, message, hint := explain(pour("\x00\x01\xff"), a.args)
+	if code != exitUsage || message != "file 00ff00ff is no text, and stdout is a terminal" || hint != "infernet file get x --out 00ff00ff.bin" {
+		t.Errorf("bytes: %d %q %q", code, message, hint)
+	}
+	if err := pour("text\x1b[2J\n"); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	n, err := person.Read(buf)
+	if err != nil || string(buf[:n]) != "text\ufffd[2J\r\n" {
+		t.Errorf("text: %q, %v", buf[:n], err)
+	}
+}

@@ -152,7 +152,7 @@ func (s *settings) checkOne(k setting) error {
 	case "list":
 		if k.name == "provide.pay" {
 			for _, way := range s.list(k.name) {
-				if ways := []string{events.PayPrepaid, events.PayHold, events.PaySealed}; !slices.Contains(ways, way) {
+				if ways := []string{events.PayPrepaid, events.PayHold, events.PaySealed, events.PayCredit}; !slices.Contains(ways, way) {
 					return usage("%s (from %s): %q is none of %s", k.name, s.source[k.name], way, strings.Join(ways, ", "))
 				}
 			}

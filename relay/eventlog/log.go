@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -257,5 +258,23 @@ func (l *Log) Well() error {
 	return l.broken
 }
 
+// Try is Well that finds out, after a write that failed: where there is room again, it writes something of no meaning.
+func (l *Log) Try() error {
+	err := l.Well()
+	if err == nil || l.Dir != "" && Free(l.Dir) < l.KeepFree+growBy {
+		return err
+	}
+	_, err = l.Do(Write{})
+	return err
+}
+
 // Syncs is how often the disk was synced since the log was opened.
 func (l *Log) Syncs() int64 { return l.syncs.Load() }
+
+// Hold keeps other processes out of a log's folder, until what it gives is closed. It makes the folder if there is none.
+func Hold(dir string) (io.Closer, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return lock(dir)
+}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 )
 
@@ -83,6 +85,22 @@ func CheckSegment(f io.ReaderAt, size int64) (events int, err error) {
 		err = fmt.Errorf("at byte %d of %d: %w", whole, size, errTorn)
 	}
 	return events, err
+}
+
+// Holds says whether a segment's file holds anything, or cannot be read.
+func Holds(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return true
+	}
+	some := errors.New("it does")
+	whole, err := readRecords(f, info.Size(), func(uint32, record) error { return some })
+	return err != nil || readRest(disk{f}, whole, info.Size())
 }
 
 // Stat is how much there is in a log.

@@ -127,6 +127,9 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	if want := j.model(); want != "" && m.Model != "" && m.Model != want {
 		return nil, bad(fmt.Sprintf("it is of model %s, agreed was %s", m.Model, want))
 	}
+	if len(j.models) > 0 && m.Model != "" && !slices.Contains(j.models, m.Model) {
+		return nil, bad(fmt.Sprintf("it is of model %s, which it does not announce", m.Model))
+	}
 	if err := j.fetch(ctx, m); err != nil {
 		return nil, err
 	}
@@ -204,7 +207,7 @@ func (j *job) unseal(ctx context.Context, m *events.Result) error {
 	}
 	if !j.committed {
 		if invoice, err := bolt11.Decode(m.Bolt11); err == nil && invoice.PaymentHash.String() != m.Sealed.PaymentHash {
-			return &BadInvoiceError{j.node, "its preimage would not open the result"}
+			return &BadInvoiceError{Node: j.node, Why: "its preimage would not open the result"}
 		}
 		if err := j.send(ctx, m.Bolt11, *m.Amount, j.limit()); err != nil {
 			return err

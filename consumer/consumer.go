@@ -15,6 +15,7 @@ import (
 
 	"github.com/nbd-wtf/go-nostr"
 
+	"infernet/consumer/choose"
 	"infernet/events"
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
@@ -30,6 +31,8 @@ type Config struct {
 	Signer events.Signer                        // nil: a fresh key for each job, so that jobs cannot be linked
 	MaxFee func(amount events.Msat) events.Msat // most to pay above an amount; 1 %, at least 5 sat, if unset
 
+	Memory  Memory      // what is known of nodes; nothing if nil
+	Stake   events.Msat // most to pay in advance for a job at a node that is not known here; choose.Stake if unset
 	PerDay  events.Msat // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
 	Servers []string    // file servers that inputs go to; those beside Relays if unset
 	MaxFile int64       // largest result file that is fetched; 4 GiB if unset
@@ -94,7 +97,7 @@ type Order struct {
 	Params    events.Params // with model and stream, if wanted
 	Output    string
 	MaxCost   events.Msat     // the most to pay; 0 means only for free
-	Pay       []string        // ways to pay, preferred first; what the wallet can, if empty
+	Pay       []string        // ways to pay, preferred first; by the rule of choose.Pay, if empty
 	Way       string          // Auction if empty
 	Node      events.PubKey   // or its beginning, where just one node's key begins so
 	Only      []events.PubKey // only these nodes may offer
@@ -109,8 +112,11 @@ type Order struct {
 	Avoid     []events.PubKey // not these nodes
 	Hedge     time.Duration   // if the chosen node gave nothing for so long, the same is bought from another; the first wins, the other is not paid. 0: never
 	Race      events.ID       // set by Hedge: the pair's first job
+	Controls  choose.Controls // which nodes may be taken, and which are better
+	Fallback  []string        // models that do as well, the better first, if nobody delivers the one in Params
+	Explain   bool            // tell each candidate's place and why
 
-	// Choose picks one of the offers, cheapest first; the cheapest is taken if unset.
+	// Choose picks one of the offers, the best first; the best is taken if unset.
 	Choose func([]*events.Offer) (*events.Offer, error) `json:"-"`
 }
 
@@ -122,6 +128,8 @@ type Step struct {
 	Note    string         // steps without an event: "paid 42 sat"
 	Delta   string         // the next piece of streamed text, in order
 	Storage events.Msat    // what file servers were paid to keep the inputs, once
+
+	Verdicts []choose.Verdict // who could do the job, the best first, if the order wants it explained
 }
 
 // Delivery is what was bought.
@@ -143,25 +151,19 @@ type Delivery struct {
 }
 
 // Do buys one job, from the request to the verified result, and tells watch (which may be nil) each step. A node that
-// does not show up before it was paid is replaced by the runner-up. Errors: *NoOffersError, *RefusedError,
+// does not show up before it was paid is replaced by the runner-up, a model that nobody delivers by the next of Fallback. Errors: *NoOffersError, *RefusedError,
 // *VanishedError, *CancelledError, *BadResultError, *BadInvoiceError, *LeftError, and what the wallet says.
 func (c *Consumer) Do(ctx context.Context, o Order, watch func(Step)) (*Delivery, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if o.Hedge > 0 {
-		return c.hedged(ctx, o, watch)
-	}
-	j, err := c.submit(ctx, o, watch)
-	if err != nil {
-		return nil, err
-	}
-	return c.finish(ctx, j)
+	return c.anyModel(ctx, o, watch)
 }
 
 // finish takes a submitted job to its end.
 func (c *Consumer) finish(ctx context.Context, j *job) (*Delivery, error) {
 	for {
 		done, err := j.buy(ctx)
+		j.note(ctx, done, err)
 		next := j.runnerUp(err)
 		if next == nil {
 			return done, c.end(ctx, j, err)

@@ -37,7 +37,7 @@ func (j *job) agreed(invoice *events.Invoice) error {
 	if slices.Contains(j.ways(), invoice.Pay) {
 		return nil
 	}
-	return &BadInvoiceError{j.node, fmt.Sprintf("it is to be paid %s, agreed was %s", invoice.Pay, strings.Join(j.ways(), " or "))}
+	return &BadInvoiceError{Node: j.node, Why: fmt.Sprintf("it is to be paid %s, agreed was %s", invoice.Pay, strings.Join(j.ways(), " or "))}
 }
 
 // cameBack writes down that the wallet has the locked money back. The job goes on for a moment: its node may say why, or

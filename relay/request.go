@@ -56,7 +56,7 @@ var maxQueries = max(8, 2*runtime.GOMAXPROCS(0))
 // find runs a query when its turn comes. One that takes long lets those go first that have waited meanwhile. It says false
 // if the connection ends before.
 func (r *Relay) find(ctx context.Context, filters nostr.Filters, show func(*nostr.Event) bool) (found []hit, ok bool) {
-	ok = r.inTurn(ctx, func(pause func() bool) { found = r.store.query(ctx, filters, r.MaxLimit, show, pause) })
+	ok = r.inTurn(ctx, func(pause func() bool) { found = r.store.query(ctx, filters, r.terms().MaxLimit, show, pause) })
 	return found, ok
 }
 
@@ -89,17 +89,19 @@ func (r *Relay) inTurn(ctx context.Context, read func(pause func() bool)) bool {
 }
 
 func (s *session) refuseRequest(m *nostr.ReqEnvelope) string {
+	terms := s.r.terms()
 	s.mu.Lock()
 	n, again := len(s.subs), s.subs[m.SubscriptionID] != nil
 	s.mu.Unlock()
-	if !again && n >= s.r.MaxSubs {
-		return fmt.Sprintf("rate-limited: %d subscriptions on one connection, no more", s.r.MaxSubs)
+	if !again && n >= terms.MaxSubs {
+		return fmt.Sprintf("rate-limited: %d subscriptions on one connection, no more", terms.MaxSubs)
 	}
 	return s.refuseFilters(m)
 }
 
 // refuseFilters is what holds for every question about what is stored.
 func (s *session) refuseFilters(m *nostr.ReqEnvelope) string {
+	terms := s.r.terms()
 	s.mu.Lock()
 	known := len(s.authed) > 0
 	s.mu.Unlock()
@@ -108,14 +110,14 @@ func (s *session) refuseFilters(m *nostr.ReqEnvelope) string {
 		return fmt.Sprintf("invalid: a subscription's id has 1 to %d characters", maxSubID)
 	case len(m.Filters) == 0:
 		return "invalid: no filter"
-	case len(m.Filters) > s.r.MaxFilters:
-		return fmt.Sprintf("invalid: %d filters, at most %d", len(m.Filters), s.r.MaxFilters)
+	case len(m.Filters) > terms.MaxFilters:
+		return fmt.Sprintf("invalid: %d filters, at most %d", len(m.Filters), terms.MaxFilters)
 	}
 	for _, f := range m.Filters {
 		if why := searches(f); why != "" {
 			return why
 		}
-		if s.r.PrivateJobs && !known && asksForAnswers(f) {
+		if terms.PrivateJobs && !known && asksForAnswers(f) {
 			return "auth-required: encrypted jobs are shown to their two parties"
 		}
 	}
@@ -155,7 +157,7 @@ func (s *session) unsubscribe(id string) {
 
 // shows is what a question's answer may hold; nil for everything.
 func (s *session) shows() func(*nostr.Event) bool {
-	if s.r.PrivateJobs {
+	if s.r.terms().PrivateJobs {
 		return s.maySee
 	}
 	return nil
@@ -163,7 +165,7 @@ func (s *session) shows() func(*nostr.Event) bool {
 
 // maySee says whether the client may read an event: encrypted jobs are their two parties' where the operator wants it.
 func (s *session) maySee(ev *nostr.Event) bool {
-	if !s.r.PrivateJobs || !events.IsMarket(ev.Kind) || !events.IsEncrypted(ev) {
+	if !s.r.terms().PrivateJobs || !events.IsMarket(ev.Kind) || !events.IsEncrypted(ev) {
 		return true
 	}
 	s.mu.Lock()

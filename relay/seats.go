@@ -28,14 +28,14 @@ func (f *full) write(w http.ResponseWriter) {
 // seat takes a place for a connection that comes from an address. leave gives it back, once.
 func (r *Relay) seat(address string) (leave func(), no *full) {
 	from := network(address)
-	s := &r.seats
+	s, terms := &r.seats, r.terms()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.taken >= r.MaxConns:
-		return nil, &full{http.StatusServiceUnavailable, fmt.Sprintf("this relay is full: it takes %d connections; try another one, or again in a minute", r.MaxConns)}
-	case from.IsValid() && s.from[from] >= r.MaxConnsPerAddress:
-		return nil, &full{http.StatusTooManyRequests, fmt.Sprintf("%d connections from %s are open, and no more are taken; close one first", r.MaxConnsPerAddress, from)}
+	case s.taken >= terms.MaxConns:
+		return nil, &full{http.StatusServiceUnavailable, fmt.Sprintf("this relay is full: it takes %d connections; try another one, or again in a minute", terms.MaxConns)}
+	case from.IsValid() && s.from[from] >= terms.MaxConnsPerAddress:
+		return nil, &full{http.StatusTooManyRequests, fmt.Sprintf("%d connections from %s are open, and no more are taken; close one first", terms.MaxConnsPerAddress, from)}
 	}
 	s.taken++
 	if from.IsValid() {

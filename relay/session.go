@@ -63,11 +63,12 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 	ws.SetReadLimit(maxFrame)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(req.Context()))
 	defer cancel()
+	terms := r.terms()
 	challenge := make([]byte, 16)
 	rand.Read(challenge)
 	s := &session{
-		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: newQueue(r.Queue, r.QueueBytes, cancel),
-		tokens: float64(r.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{}, negs: map[string]*neg{},
+		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: newQueue(terms.Queue, terms.QueueBytes, cancel),
+		tokens: float64(terms.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{}, negs: map[string]*neg{},
 	}
 	if !r.enter(s) {
 		ws.Close(websocket.StatusGoingAway, "the relay shuts down")
@@ -77,11 +78,11 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 	var beside sync.WaitGroup
 	beside.Go(func() {
 		defer cancel()
-		s.out.write(ctx, ws, r.WriteIn)
+		s.out.write(ctx, ws, terms.WriteIn)
 	})
 	beside.Go(func() {
 		defer cancel()
-		if err := ping(ctx, ws, pingEach, r.WriteIn); err != nil {
+		if err := ping(ctx, ws, pingEach, terms.WriteIn); err != nil {
 			r.Log.Debug("a client is gone", "err", err)
 		}
 	})
@@ -151,8 +152,8 @@ func (s *session) read(ctx context.Context) {
 
 // slow holds the connection's rate: who sends more is read later, and its own sending stalls.
 func (s *session) slow(ctx context.Context) error {
-	now := time.Now()
-	s.tokens = min(s.tokens+now.Sub(s.refilled).Seconds()*s.r.Rate, float64(s.r.Burst))
+	now, terms := time.Now(), s.r.terms()
+	s.tokens = min(s.tokens+now.Sub(s.refilled).Seconds()*terms.Rate, float64(terms.Burst))
 	s.refilled = now
 	if s.tokens--; s.tokens >= 0 {
 		return nil
@@ -160,7 +161,7 @@ func (s *session) slow(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(time.Duration(-s.tokens / s.r.Rate * float64(time.Second))):
+	case <-time.After(time.Duration(-s.tokens / terms.Rate * float64(time.Second))):
 		return nil
 	}
 }

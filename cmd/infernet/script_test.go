@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await, "certificate": writeCertificate, "code": code, "get": get, "post": post, "eventually": eventually,
-			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "exited": exited, "object": object, "vector": vector, "variable": variable, "bunker": remoteSigner},
+			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "hangup": hangup, "exited": exited, "object": object, "vector": vector, "variable": variable, "bunker": remoteSigner},
 	})
 }
 

@@ -49,12 +49,12 @@ func (e *ShortError) Error() string {
 	return fmt.Sprintf("the budget of %s %s is %s, %s of it is left, and this job can cost %s", whose, e.Span, e.Limit.Human(), e.Left.Human(), e.Need.Human())
 }
 
-var budgetSchema = durable.Schema{Version: 1, Tables: `
+var budgetSchema = durable.Schema{Version: 2, Next: []string{shelfTables}, Tables: `
 create table limits (who text primary key, day integer, total integer, models text not null default '');
 create table sums (who text not null, day text not null, msat integer not null, primary key (who, day)) without rowid;
 create table holds (id integer primary key, who text not null, day text not null, msat integer not null);
 create table hold_jobs (hold integer not null, job text not null, primary key (hold, job)) without rowid;
-`}
+` + shelfTables}
 
 // OpenBudget opens the file, and makes it if there is none.
 func OpenBudget(path string) (*Budget, error) {
@@ -272,20 +272,23 @@ func (b *Budget) settle(id int64, paid events.Msat, l *ledger.Ledger, over bool)
 	})
 }
 
-// recover settles what an earlier run left open.
-func (b *Budget) recover(l *ledger.Ledger) error {
-	rows, err := b.db.Query("select id from holds")
+// recover settles what an earlier run left open, but what is for jobs that go on.
+func (b *Budget) recover(l *ledger.Ledger, on map[events.ID]bool) error {
+	rows, err := b.db.Query("select id, coalesce((select max(job) from hold_jobs where hold = id), '') from holds")
 	if err != nil {
 		return err
 	}
 	var open []int64
 	for rows.Next() {
 		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var job events.ID // of one hold there are several only where one follows the other
+		if err := rows.Scan(&id, &job); err != nil {
 			rows.Close()
 			return err
 		}
-		open = append(open, id)
+		if !on[job] {
+			open = append(open, id)
+		}
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
@@ -296,4 +299,14 @@ func (b *Budget) recover(l *ledger.Ledger) error {
 		}
 	}
 	return nil
+}
+
+// holdOf is the hold that is open for a job; nil if none is.
+func (b *Budget) holdOf(job events.ID) (*hold, error) {
+	h := &hold{b: b}
+	err := b.db.QueryRow("select hold from hold_jobs where job = ?", string(job)).Scan(&h.id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return h, err
 }

@@ -30,7 +30,8 @@ func (a *app) relayCommand() *cobra.Command {
 		Short: "Run a market relay",
 		Long: "Runs the Nostr relay where nodes and customers meet. It checks every message of the market and keeps no money.\n\n" +
 			"The same address answers /healthz, /metrics (to this machine), /openapi.json and /docs. With a certificate it is wss://:\n" +
-			"your own (--tls-cert, --tls-key), or one that is fetched for the names in the setting relay.acme.",
+			"your own (--tls-cert, --tls-key), or one that is fetched for the names in the setting relay.acme.\n\n" +
+			"SIGHUP reads the settings again; what counts only at the next start is said.",
 		Example:     "infernet relay --listen 127.0.0.1:0\ninfernet relay --listen 127.0.0.1:0 --tls-cert cert.pem --tls-key key.pem",
 		Annotations: says("relay"),
 		Args:        cobra.NoArgs,
@@ -54,12 +55,14 @@ func (a *app) relayCommand() *cobra.Command {
 			if err := tellReady(*ready, r.URL()); err != nil {
 				return errors.Join(err, r.Close(), close())
 			}
+			a.reloadOnHangup(cmd.Context(), r)
 			return errors.Join(r.Run(cmd.Context()), close())
 		},
 	}
 	cmd.AddCommand(a.relayCheckCommand(), a.relaySyncCommand())
 	relayFlags(cmd)
 	ready = readyFlag(cmd, "the relay's address")
+	cmd.AddCommand(a.relayBackupCommand(), a.relayRestoreCommand(), a.relayExportCommand(), a.relayImportCommand(), a.relayCompactCommand())
 	return cmd
 }
 
@@ -67,9 +70,9 @@ func (a *app) relayCommand() *cobra.Command {
 // are paid into if the settings name none. close closes the files, once the relay has ended.
 func (a *app) openRelay(ctx context.Context, made string) (r *relay.Relay, close func() error, err error) {
 	s := a.settings
-	config := relay.Config{
-		Dir: s.path("relay"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"), PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
-		MaxConns: int(s.number("relay.connections")), MaxConnsPerAddress: int(s.number("relay.connections_each")),
+	config, err := a.relayConfig()
+	if err != nil {
+		return nil, nil, err
 	}
 	if config.Door, err = a.openDoor("relay", relay.About); err != nil {
 		return nil, nil, err

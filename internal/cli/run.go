@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"infernet/consumer"
+	"infernet/consumer/track"
 	"infernet/events"
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
@@ -26,7 +27,7 @@ func (a *app) runCommand() *cobra.Command {
 			"Small files travel inside the events (--input). Files of any size are put on a file server, encrypted, and their keys travel in\n" +
 			"the encrypted job (--file). A node can fetch things itself, too: --input https://…, blossom:…, event:ID or job:ID.",
 		Example:     "infernet run '" + tryPrompt + "'\ninfernet run --kind 5250 -o hello.ogg 'Hello'",
-		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms, files (address, type, file); with --verbose, before it, job with event or with delta"),
+		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms, files (address, type, file); with --verbose, before it, job with event or with delta; with --explain, before it, candidates (node, name, model, taken, out, score, why, about_msat, most_msat, jobs, failed, lied, first_ms, tokens_per_s)"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd, &o, args)
@@ -101,7 +102,14 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 	}
 	open = append(open, p)
 	config := consumer.Config{Pool: p, Relays: a.settings.list("relays"), Servers: a.settings.list("files.servers"), Ledger: l, Log: a.log}
+	memory, err := track.Open(a.settings.path("nodes.db"), a.log)
+	if err != nil {
+		return nil, nil, err
+	}
+	open = append(open, memory)
+	config.Memory = memory
 	config.PerDay = events.Msat(a.settings.number("run.budget")) * events.Sat
+	config.Stake = max(events.Msat(a.settings.number("run.stake"))*events.Sat, 1)
 	if pays {
 		w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
 		if err != nil {

@@ -67,6 +67,7 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 	defer stop(nil)
 	var last, parts sync.WaitGroup
 	last.Go(func() { stop(r.Run(relayCtx)) })
+	a.reloadOnHangup(ctx, r)
 	defer last.Wait()
 	defer stopRelay()
 	bank, err := a.openBank(r.URL())

@@ -73,7 +73,7 @@ type Server struct {
 	leaving  chan struct{}
 
 	registering sync.Mutex // one operation at a time
-	mounting    Rules      // of the one that is registered
+	mounting    []Rules    // of the one that is registered
 
 	mu       sync.RWMutex
 	mounts   map[string][]*mount

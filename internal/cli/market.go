@@ -39,6 +39,7 @@ func (a *app) marketCommand() *cobra.Command {
 	list("prices", "What every living node asks for every model", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketPrices)
 	list("offers", "The offers of the last minutes that are open, not encrypted to one customer", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
 	cmd.AddCommand(a.marketKnownCommand(), a.marketForgetCommand())
+	cmd.AddCommand(a.marketViews()...)
 	return cmd
 }
 

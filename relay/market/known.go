@@ -28,7 +28,7 @@ type Fact struct {
 	Name   string        `json:"fact"`
 	Value  string        `json:"value"`
 	Source Source        `json:"source" enum:"claimed,seen,said,asserted"`
-	By     events.PubKey `json:"by,omitempty" doc:"who asserts it"`
+	By     events.PubKey `json:"by" doc:"who asserts it; empty otherwise"`
 	How    string        `json:"how" doc:"what it was counted from"`
 }
 

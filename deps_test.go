@@ -45,6 +45,8 @@ var rooms = map[string][]string{
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
 	"consumer":          {"consumer/choose", "events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
 	"consumer/choose":   {"events"},
+	"consumer/batch":    {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/ledger"},
+	"consumer/quorum":   {"consumer", "consumer/choose", "events"},
 	"consumer/track":    {"consumer/choose", "events", "internal/durable"},
 	"consumer/gateway":  {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger", "internal/notify"},
 	"fleet":             {"events", "internal/pool", "internal/ledger", "internal/store", "internal/notify"},

@@ -32,6 +32,7 @@ type job struct {
 	sent   <-chan error   // the request's publication
 	began  time.Time      // when the customer asked, for the first of several tries
 	asked  time.Time      // when this request was published
+	flying events.PubKey  // the node that it is counted at
 	turn   time.Time      // when it was the chosen node's turn: awarded, or asked directly; zero before
 	models []string       // that a direct job's node announces for its kind
 	quoted events.Msat    // what a direct job was to cost, by its node's announcement
@@ -113,6 +114,7 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 	j.asked = j.c.Now()
 	if j.node != "" {
 		j.turn = j.asked
+		j.fly()
 	}
 	j.sent = j.c.Pool.Send(ctx, ev)
 	j.tell(Step{Event: ev, Message: j.req})

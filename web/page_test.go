@@ -124,7 +124,7 @@ func TestStoriesInTheBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, story := range []string{"buy", "signin", "hostile", "offline"} {
+	for _, story := range []string{"buy", "signin", "chat", "hostile", "offline"} {
 		t.Run(story, func(t *testing.T) {
 			t.Parallel()
 			config, err := json.Marshal(map[string]string{

@@ -43,9 +43,12 @@ func (g *Gateway) wishOf(who string, kind int, model string, options Options) (*
 	if w.model == anyModel {
 		w.model = ""
 	}
-	limit, err := g.budget.Limit(w.who)
-	if err != nil {
-		return nil, err
+	var limit Limit
+	if g.budget != nil { // a batch has none
+		var err error
+		if limit, err = g.budget.Limit(w.who); err != nil {
+			return nil, err
+		}
 	}
 	if len(limit.Models) > 0 && !slices.Contains(limit.Models, w.model) {
 		param := "model"

@@ -104,16 +104,17 @@ func stateOf(r store.Job, gone bool) string {
 
 // cancelledOf finds those among the open jobs that the customer has cancelled.
 func (a *app) cancelledOf(rows []store.Job) (gone map[events.ID]bool, err error) {
+	open := slices.DeleteFunc(slices.Clone(rows), func(r store.Job) bool { return r.End != "" })
+	if len(open) == 0 { // the history alone answers
+		return nil, nil
+	}
 	l, err := a.openLedger()
 	if err != nil {
 		return nil, err
 	}
 	defer l.Close()
 	gone = map[events.ID]bool{}
-	for _, r := range rows {
-		if r.End != "" {
-			continue
-		}
+	for _, r := range open {
 		kept, err := l.Events(r.ID)
 		if err != nil {
 			return nil, err
@@ -199,7 +200,7 @@ func (a *app) jobShowCommand() *cobra.Command {
 		Short:       "Where a job stands, and every event of it as one line",
 		Long:        "Reads the job's events from the ledger and the relays and says where it stands. The beginning of the id is enough, or\n'last' for the newest job.",
 		Example:     "infernet job show last",
-		Annotations: says("job, state, end, node, content, conflict, cancelled, events"),
+		Annotations: says("job, state, end, node, content, conflict, cancelled, events, waits (why, empty if it does not), starts (what would start it)"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.jobShow(cmd.Context(), args[0])
@@ -221,7 +222,8 @@ func (a *app) jobShow(ctx context.Context, arg string) error {
 		return err
 	}
 	c, done, err := a.looker(ctx)
-	if errors.Is(err, errNoRelay) { // the ledger has what matters
+	away := errors.Is(err, errNoRelay)
+	if away { // the ledger has what matters
 		fmt.Fprintf(a.Err, "%s; what follows is out of the ledger\n", hide(err.Error()))
 		c, done, err = a.reader()
 	}
@@ -233,8 +235,15 @@ func (a *app) jobShow(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
+	waits := consumer.Wait{}
+	if end == "" && !away {
+		if waits, err = c.Waits(ctx, job); err != nil {
+			a.log.Info("cannot say why the job waits", "err", err)
+		}
+	}
 	if a.json {
 		out := map[string]any{
+			"waits": waits.Why, "starts": waits.Start,
 			"job": id, "state": job.State, "end": end, "conflict": job.Conflict, "cancelled": job.Cancelled, "events": len(said) + 1, // with the request
 		}
 		if job.Best != nil {
@@ -275,6 +284,12 @@ func (a *app) jobShow(ctx context.Context, arg string) error {
 	}
 	if out {
 		fmt.Fprintf(a.Err, "to learn what became of the money: %s\n", a.callable("infernet job watch "+cutKey(string(id))))
+	}
+	if waits.Why != "" {
+		fmt.Fprintf(a.Out, "%s\n%s\n", a.fold("waits: "+waits.Why, "; "), a.fold("start: "+waits.Start, "; "))
+		if flag := waits.Flag; flag != "" {
+			fmt.Fprintf(a.Out, "try   --%s\n", strings.TrimSpace(strings.TrimPrefix(flag, "--")+" "+waits.Value))
+		}
 	}
 	fmt.Fprintln(a.Out, a.fold(oneLine(job.Request), "  "))
 	for _, m := range said {

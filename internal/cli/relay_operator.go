@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -45,7 +46,7 @@ func (a *app) operating(ctx context.Context, do func(o operator, at string) erro
 		if len(relays) != 1 {
 			return usage("--relay: name one relay to operate")
 		}
-		return a.operatingAt(ctx, relays[0], do)
+		return a.operatingAt(ctx, relays[0], "", do)
 	}
 	unlock, err := a.settings.lock("relay")
 	var held *heldError
@@ -53,7 +54,7 @@ func (a *app) operating(ctx context.Context, do func(o operator, at string) erro
 		if held.at == "" {
 			return withHint(errors.New("the relay of this data folder is just starting, or ending"), "%s", line(a.args))
 		}
-		return a.operatingAt(ctx, held.at, do)
+		return a.operatingAt(ctx, held.at, a.settings.local("relay"), do)
 	}
 	if err != nil {
 		return err
@@ -70,7 +71,9 @@ func (a *app) operating(ctx context.Context, do func(o operator, at string) erro
 	return errors.Join(do(r, ""), r.Close())
 }
 
-func (a *app) operatingAt(ctx context.Context, at string, do func(o operator, at string) error) error {
+// operatingAt does it with a relay that runs at an address; local is where it is reached on this machine, whatever its name leads
+// to, "" elsewhere.
+func (a *app) operatingAt(ctx context.Context, at, local string, do func(o operator, at string) error) error {
 	if err := a.settings.makeDataDir(); err != nil {
 		return err
 	}
@@ -79,7 +82,17 @@ func (a *app) operatingAt(ctx context.Context, at string, do func(o operator, at
 		return err
 	}
 	defer done()
-	return do(&remote{url: "http" + strings.TrimPrefix(strings.TrimSuffix(at, "/"), "ws"), at: at, signer: signer, ctx: ctx}, at)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections()
+	if local != "" {
+		transport.Proxy = nil
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, local)
+		}
+	}
+	o := &remote{url: "http" + strings.TrimPrefix(strings.TrimSuffix(at, "/"), "ws"), at: at, signer: signer, client: &http.Client{Transport: transport}, ctx: ctx}
+	return do(o, at)
 }
 
 // remote is a relay that runs somewhere.
@@ -87,6 +100,7 @@ type remote struct {
 	url    string // http://… or https://…
 	at     string // as people know it
 	signer events.Signer
+	client *http.Client
 	ctx    context.Context //nolint:containedctx // the command's; Compact has none of its own
 }
 
@@ -104,7 +118,7 @@ func (o *remote) post(ctx context.Context, path, kind string, body []byte) (io.R
 	}
 	req.Header.Set("Authorization", nip98.Header(ev))
 	req.Header.Set("Content-Type", kind)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := o.client.Do(req)
 	if err != nil {
 		return nil, &noRelayError{[]string{o.at}, err}
 	}

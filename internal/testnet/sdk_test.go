@@ -126,7 +126,8 @@ func TestSDKReplaysTheVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds, err := json.Marshal(slices.Sorted(maps.Keys(events.Kinds)))
+	ordered := slices.DeleteFunc(slices.Sorted(maps.Keys(events.Kinds)), func(kind int) bool { return events.Kinds[kind].Own })
+	kinds, err := json.Marshal(ordered)
 	if err != nil {
 		t.Fatal(err)
 	}

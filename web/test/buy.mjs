@@ -49,7 +49,7 @@ await story(async ({ page, go, shot, accessible, deny, signIn, connectWallet, qu
   await page.waitForFunction((was) => { const b = document.querySelector('[data-testid=balance]'); return b && b.textContent !== was; }, before);
   say(`the wallet has ${await page.getByTestId('balance').innerText()}`);
 
-  const views = ['market', 'new', 'jobs', 'nodes', 'alerts', 'settings'];
+  const views = ['market', 'new', 'chat', 'jobs', 'nodes', 'alerts', 'settings'];
   for (const view of views) {
     await go(view);
     await page.getByRole('heading', { level: 1 }).waitFor();

@@ -32,6 +32,8 @@ export class Purchase {
   result = $state.raw<Result>();
   text = $state(''); // of the result, or of the stream while it lasts
   began = performance.now();
+  readonly ended: Promise<void>; // when run has ended, well or not
+  private end: () => void = () => {};
   private picked?: Offer;
   private node = '';
   private wake: () => void = () => {};
@@ -41,7 +43,9 @@ export class Purchase {
   private queue: Promise<unknown> = Promise.resolve();
   private over = false;
 
-  constructor(readonly order: Order | undefined, readonly signer: Signer) {}
+  constructor(readonly order: Order | undefined, readonly signer: Signer) {
+    this.ended = new Promise((resolve) => { this.end = resolve; });
+  }
 
   get offers(): Offer[] { return this.entry?.at(now()).offers ?? []; }
 
@@ -70,6 +74,7 @@ export class Purchase {
       this.stop();
       running.delete(this.entry?.id ?? '');
       session.refreshBalance();
+      this.end();
     }
   }
 

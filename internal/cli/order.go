@@ -284,7 +284,7 @@ func checkOrder(o *consumer.Order) error {
 		return usage("run.way: %q is none of %s", o.Way, strings.Join(ways, ", "))
 	}
 	for _, pay := range o.Pay {
-		if modes := []string{events.PayPrepaid, events.PayHold, events.PaySealed, events.PayFree}; !slices.Contains(modes, pay) {
+		if modes := []string{events.PayPrepaid, events.PayHold, events.PaySealed, events.PayCredit, events.PayFree}; !slices.Contains(modes, pay) {
 			return usage("run.pay: %q is none of %s", pay, strings.Join(modes, ", "))
 		}
 	}

@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, "home")
 			env.Setenv("HOME", home)
+			env.Setenv("REPO", repo)
 			env.Setenv("INFERNET_CACHE", filepath.Join(home, "cache"))
 			env.Setenv("INFERNET_PROVIDE_PROBE", "http://127.0.0.1:1/v1") // whatever runs on this machine stays out of it
 			env.Setenv("INFERNET_RELAYS", "ws://127.0.0.1:1")

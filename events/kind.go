@@ -58,6 +58,8 @@ var Kinds = map[int]Kind{
 	KindImage:         kindImage,
 	KindSpeech:        kindSpeech,
 	KindEmbeddings:    kindEmbeddings,
+	KindRendering:     kindRendering,
+	KindBatch:         kindBatch,
 }
 
 // ParamError says which parameter or input of a request its kind refuses, and why. It becomes INVALID_PARAMETER.

@@ -39,14 +39,20 @@ var rooms = map[string][]string{
 	"internal/durable":  {},
 	"internal/httpd":    {"nips"},
 	"internal/ledger":   {"events", "wallet", "internal/durable"},
+	"internal/audit":    {"events", "wallet", "wallet/bolt11", "internal/ledger"},
 	"internal/guard":    {},
 	"internal/blob":     {"events", "wallet", "wallet/bolt11", "internal/durable", "internal/guard"},
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
-	"consumer":          {"events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
-	"consumer/gateway":  {"consumer", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger"},
+	"consumer":          {"consumer/choose", "events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
+	"consumer/choose":   {"events"},
+	"consumer/batch":    {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/ledger"},
+	"consumer/quorum":   {"consumer", "consumer/choose", "events"},
+	"consumer/track":    {"consumer/choose", "events", "internal/durable"},
+	"consumer/gateway":  {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger", "internal/notify"},
 	"fleet":             {"events", "internal/pool", "internal/ledger", "internal/store", "internal/notify"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
+	"web":               {"events"},
 	"cmd":               {"internal/cli"},
 	"scripts":           {"*"},
 
@@ -68,7 +74,7 @@ var doors = map[string][]string{
 	"github.com/danielgtaylor/huma":       {"internal/httpd"},
 	"github.com/caddyserver/certmagic":    {"internal/httpd"},
 	"github.com/prometheus/client_golang": {"internal/httpd", "relay", "provider", "consumer"},
-	"github.com/coder/websocket":          {"relay", "internal/pool"},
+	"github.com/coder/websocket":          {"relay", "internal/pool", "consumer/gateway"},
 	"github.com/btcsuite/btcd":            {"wallet/bolt11", "wallet/play"},
 	"github.com/minio/sio":                {"internal/blob"},
 	"golang.org/x/image":                  {"internal/guard"},
@@ -79,6 +85,8 @@ var doors = map[string][]string{
 
 	"github.com/godbus/dbus": {"internal/notify"},
 	"github.com/pocketbase":  {"internal/store/pbstore"},
+
+	"github.com/anishathalye/porcupine": {}, // only tests
 
 	"github.com/pocketbase/pocketbase/apis": {}, // it would listen
 	"github.com/pocketbase/pocketbase/ui":   {},

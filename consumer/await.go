@@ -29,6 +29,9 @@ func (j *job) await(ctx context.Context) error {
 				return &RefusedError{at.Error(), j.node}
 			}
 			if silent := j.silentAt(at); !j.c.Now().Before(silent) {
+				if j.back != nil && j.cancelled() {
+					return &CancelledError{Job: j.req.ID, Node: j.node, Back: j.returned}
+				}
 				if j.back != nil {
 					return fmt.Errorf("pay node %s: %w", short(j.node), j.back)
 				}
@@ -49,7 +52,7 @@ func (j *job) await(ctx context.Context) error {
 // deadline, or the node's silence.
 func (j *job) vanished(state events.State) error {
 	if j.cancelled() {
-		return &CancelledError{j.req.ID, j.node, j.paid, j.locked()}
+		return &CancelledError{Job: j.req.ID, Node: j.node, Paid: j.paid, Held: j.locked()}
 	}
 	e := &VanishedError{Job: j.req.ID, Node: j.node, State: state, Paid: j.paid, Held: j.locked()}
 	if !j.c.Now().Before(j.req.Deadline.Time()) {
@@ -91,7 +94,7 @@ func (j *job) silentAt(at *events.Engagement) time.Time {
 	if !j.req.Profile {
 		return deadline
 	}
-	if j.back != nil && j.fold().Cancelled {
+	if j.back != nil && (j.fold().Cancelled || j.cancelled()) {
 		return j.backAt
 	}
 	if j.back != nil { // it says why, or nothing more
@@ -126,6 +129,9 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	}
 	if want := j.model(); want != "" && m.Model != "" && m.Model != want {
 		return nil, bad(fmt.Sprintf("it is of model %s, agreed was %s", m.Model, want))
+	}
+	if len(j.models) > 0 && m.Model != "" && !slices.Contains(j.models, m.Model) {
+		return nil, bad(fmt.Sprintf("it is of model %s, which it does not announce", m.Model))
 	}
 	if err := j.fetch(ctx, m); err != nil {
 		return nil, err
@@ -204,7 +210,7 @@ func (j *job) unseal(ctx context.Context, m *events.Result) error {
 	}
 	if !j.committed {
 		if invoice, err := bolt11.Decode(m.Bolt11); err == nil && invoice.PaymentHash.String() != m.Sealed.PaymentHash {
-			return &BadInvoiceError{j.node, "its preimage would not open the result"}
+			return &BadInvoiceError{Node: j.node, Why: "its preimage would not open the result"}
 		}
 		if err := j.send(ctx, m.Bolt11, *m.Amount, j.limit()); err != nil {
 			return err

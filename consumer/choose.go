@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"infernet/consumer/choose"
 	"infernet/events"
 )
 
@@ -28,6 +29,12 @@ func (j *job) choose(ctx context.Context) error {
 		}
 		return j.noOffers(ctx)
 	}
+	if !offers[0].Plain {
+		var why []choose.Verdict
+		if offers, why = j.rank(ctx, offers); len(offers) == 0 {
+			return &NoOffersError{Kind: j.req.Kind, Model: j.req.Model(), MaxCost: j.order.MaxCost, Out: why}
+		}
+	}
 	pick := offers[0]
 	if j.order.Choose != nil {
 		var err error
@@ -50,7 +57,14 @@ func (j *job) answered() *events.Engagement {
 
 // settled says whether more offers are of no use: one fits, or a node has answered, or the only one asked is too dear.
 func (j *job) settled() bool {
-	return len(j.fitting()) > 0 || j.answered() != nil || j.node != "" && len(j.fold().Offers) > 0
+	return slices.ContainsFunc(j.fitting(), j.good) || j.answered() != nil || j.node != "" && len(j.fold().Offers) > 0
+}
+
+// good says whether an offer is of a node that a control does not exclude, and that has no pause.
+func (j *job) good(o *events.Offer) bool {
+	x := choose.Candidate{Node: o.Author, Model: o.Model, About: o.Amount, Most: o.Cap, Measured: j.c.measured(o.Author, o.Model)}
+	controls := choose.Controls{Only: j.order.Controls.Only, Ignore: j.order.Controls.Ignore}
+	return !choose.Rank([]choose.Candidate{x}, controls, choose.Need{MaxCost: events.MaxMsat, Wallet: true}, j.c.Now())[0].Out && !j.c.Now().Before(x.Until)
 }
 
 // maxOffers is how many offers a customer reads before it chooses.
@@ -95,7 +109,7 @@ func (j *job) fits(o *events.Offer, now events.Unix) bool {
 	if len(ways) == 0 {
 		ways = payWays
 	}
-	return (o.Pay == events.PayFree && o.Cap == 0 || slices.Contains(ways, o.Pay)) && (o.Pay == events.PaySealed) == (o.Delivery == events.DeliverSealed)
+	return j.safe(o) && (o.Pay == events.PayFree && o.Cap == 0 || slices.Contains(ways, o.Pay)) && (o.Pay == events.PaySealed) == (o.Delivery == events.DeliverSealed)
 }
 
 // take makes an offer the chosen one, and asks meanwhile which Lightning key its node announced.
@@ -105,6 +119,9 @@ func (j *job) take(o *events.Offer) {
 
 func (j *job) noOffers(ctx context.Context) error {
 	e := &NoOffersError{Kind: j.req.Kind, Model: j.req.Model(), MaxCost: j.order.MaxCost}
+	if j.req.Bids != nil {
+		e.Window = time.Duration(j.req.Bids.Seconds) * time.Second
+	}
 	for _, m := range j.said {
 		if r, ok := m.(*events.Refusal); ok {
 			e.Refused = append(e.Refused, r)
@@ -114,6 +131,8 @@ func (j *job) noOffers(ctx context.Context) error {
 		switch {
 		case o.Cap > j.order.MaxCost:
 			e.Dear = append(e.Dear, o)
+		case !j.safe(o):
+			e.Risky, e.Risk = append(e.Risky, o), j.risk(o.Author, o.Model, o.Cap).Why
 		case o.Plain && o.Cap > 0 && o.Bolt11 == "":
 			e.Zaps = append(e.Zaps, o)
 		}
@@ -134,8 +153,12 @@ func (j *job) noOffers(ctx context.Context) error {
 			}
 			if e.Model == "" || m.ID == e.Model {
 				runs = true
-				if about := j.about(m); e.About == 0 || about < e.About {
+				about := j.about(m)
+				if e.About == 0 || about < e.About {
 					e.About = about
+				}
+				if j.quiet(n, about) {
+					e.Quiet = n.Author
 				}
 			}
 		}
@@ -147,6 +170,20 @@ func (j *job) noOffers(ctx context.Context) error {
 		e.Near = models[:min(3, len(models))]
 	}
 	return e
+}
+
+// quiet says whether a living node, at whose prices the job costs about so much, would be expected to have made an offer, and
+// has said nothing.
+func (j *job) quiet(n Node, about events.Msat) bool {
+	switch {
+	case j.heard[n.Author] > 0, n.Beat.Status == "draining", len(j.order.Require) > 0, slices.Contains(j.order.Avoid, n.Author):
+		return false
+	case len(j.order.Only) > 0 && !slices.Contains(j.order.Only, n.Author):
+		return false
+	case about == 0:
+		return true
+	}
+	return about <= j.order.MaxCost && j.c.Wallet != nil && slices.ContainsFunc(n.Profile.Market.Pay, func(way string) bool { return slices.Contains(j.ways(), way) })
 }
 
 // framing is how many units a model's own frame around a prompt may take.
@@ -172,13 +209,18 @@ func (j *job) most(node *events.Announcement) (most events.Msat) {
 	return most
 }
 
-// about is roughly what the job would cost at an announced price: nodes that find a bid too low say nothing.
-func (j *job) about(m events.ModelOffer) events.Msat {
+// likely is what the job is likely to use, with the longest answer that it allows.
+func (j *job) likely() events.Usage {
 	use := events.Usage{In: int64(len(j.req.Prompt()))/3 + 10 + j.req.Unread(), Out: events.Kinds[j.req.Kind].OutUnit}
 	if n, ok := j.req.Params.Int("max_tokens"); ok {
 		use.Out = n
 	}
-	cost, err := m.Price.Cost(use, j.req.Percent())
+	return use
+}
+
+// about is roughly what the job would cost at an announced price: nodes that find a bid too low say nothing.
+func (j *job) about(m events.ModelOffer) events.Msat {
+	cost, err := m.Price.Cost(j.likely(), j.req.Percent())
 	if err != nil {
 		return events.MaxMsat
 	}

@@ -9,12 +9,14 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/nbd-wtf/go-nostr"
 
+	"infernet/consumer/choose"
 	"infernet/events"
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
@@ -30,7 +32,10 @@ type Config struct {
 	Signer events.Signer                        // nil: a fresh key for each job, so that jobs cannot be linked
 	MaxFee func(amount events.Msat) events.Msat // most to pay above an amount; 1 %, at least 5 sat, if unset
 
+	Memory  Memory      // what is known of nodes; nothing if nil
+	Stake   events.Msat // most to pay in advance for a job at a node that is not known here; choose.Stake if unset
 	PerDay  events.Msat // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
+	Alarm   func(Alarm) // told when a half, four fifths and all of PerDay are spent or under way; may be nil
 	Servers []string    // file servers that inputs go to; those beside Relays if unset
 	MaxFile int64       // largest result file that is fetched; 4 GiB if unset
 
@@ -51,7 +56,14 @@ type Consumer struct {
 	mu      sync.Mutex
 	nodes   map[events.PubKey]known
 	looking map[events.PubKey]*look
-	ours    string // the wallet's network, once it is known
+	ours    string                // the wallet's network, once it is known
+	crowd   map[events.PubKey]int // jobs that are at each node now
+
+	marked int // the highest mark of the day's budget that was reached
+
+	asking sync.Mutex // for the market
+	seen   []Node
+	seenAt time.Time
 }
 
 // New checks the config.
@@ -74,7 +86,15 @@ func New(c Config) (*Consumer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}}, nil
+	made := &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}, crowd: map[events.PubKey]int{}}
+	if c.Alarm != nil && c.PerDay > 0 {
+		spent, err := made.spent()
+		if err != nil {
+			return nil, fmt.Errorf("ledger: %w", err)
+		}
+		made.marked = Mark(spent, c.PerDay)
+	}
+	return made, nil
 }
 
 // Ways to buy.
@@ -94,7 +114,7 @@ type Order struct {
 	Params    events.Params // with model and stream, if wanted
 	Output    string
 	MaxCost   events.Msat     // the most to pay; 0 means only for free
-	Pay       []string        // ways to pay, preferred first; what the wallet can, if empty
+	Pay       []string        // ways to pay, preferred first; by the rule of choose.Pay, if empty
 	Way       string          // Auction if empty
 	Node      events.PubKey   // or its beginning, where just one node's key begins so
 	Only      []events.PubKey // only these nodes may offer
@@ -106,11 +126,16 @@ type Order struct {
 	Require   []events.Require // what the node's machine must have: gpu (a word of its name), vram_mb
 	Life      time.Duration    // until the deadline; 5 minutes if unset
 	Retry     events.ID
+	Work      int             `json:",omitempty"` // bits of work (NIP-13) that the request brings; more are brought when a relay asks for them
 	Avoid     []events.PubKey // not these nodes
 	Hedge     time.Duration   // if the chosen node gave nothing for so long, the same is bought from another; the first wins, the other is not paid. 0: never
 	Race      events.ID       // set by Hedge: the pair's first job
+	Controls  choose.Controls // which nodes may be taken, and which are better
+	Fallback  []string        // models that do as well, the better first, if nobody delivers the one in Params
+	Label     string          // what the job is to its buyer; it stays in the ledger
+	Explain   bool            // tell each candidate's place and why
 
-	// Choose picks one of the offers, cheapest first; the cheapest is taken if unset.
+	// Choose picks one of the offers, the best first; the best is taken if unset.
 	Choose func([]*events.Offer) (*events.Offer, error) `json:"-"`
 }
 
@@ -122,6 +147,8 @@ type Step struct {
 	Note    string         // steps without an event: "paid 42 sat"
 	Delta   string         // the next piece of streamed text, in order
 	Storage events.Msat    // what file servers were paid to keep the inputs, once
+
+	Verdicts []choose.Verdict // who could do the job, the best first, if the order wants it explained
 }
 
 // Delivery is what was bought.
@@ -143,25 +170,20 @@ type Delivery struct {
 }
 
 // Do buys one job, from the request to the verified result, and tells watch (which may be nil) each step. A node that
-// does not show up before it was paid is replaced by the runner-up. Errors: *NoOffersError, *RefusedError,
+// does not show up before it was paid is replaced by the runner-up, a model that nobody delivers by the next of Fallback. Errors: *NoOffersError, *RefusedError,
 // *VanishedError, *CancelledError, *BadResultError, *BadInvoiceError, *LeftError, and what the wallet says.
 func (c *Consumer) Do(ctx context.Context, o Order, watch func(Step)) (*Delivery, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if o.Hedge > 0 {
-		return c.hedged(ctx, o, watch)
-	}
-	j, err := c.submit(ctx, o, watch)
-	if err != nil {
-		return nil, err
-	}
-	return c.finish(ctx, j)
+	return c.anyModel(ctx, o, watch)
 }
 
 // finish takes a submitted job to its end.
 func (c *Consumer) finish(ctx context.Context, j *job) (*Delivery, error) {
 	for {
 		done, err := j.buy(ctx)
+		j.land()
+		j.note(ctx, done, err)
 		next := j.runnerUp(err)
 		if next == nil {
 			return done, c.end(ctx, j, err)
@@ -216,7 +238,12 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 			if ctx.Err() == nil {
 				return why
 			}
-			return &LeftError{j.req.ID, j.node, j.paid, j.preimage != (wallet.Preimage{}), j.locked(), why}
+			left := &LeftError{Job: j.req.ID, Node: j.node, Paid: j.paid, Why: why}
+			if left.Back = j.letGo(ctx); left.Back {
+				return errors.Join(left, j.finish(Cancelled))
+			}
+			left.Sure, left.Held = j.preimage != (wallet.Preimage{}), j.locked()
+			return left
 		}
 		if gone := (*CancelledError)(nil); errors.As(why, &gone) {
 			end = Cancelled

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"infernet/consumer/choose"
 	"infernet/events"
 )
 
@@ -20,7 +21,12 @@ type NoOffersError struct {
 	Refused []*events.Refusal // what nodes said
 	Dear    []*events.Offer   // offers above MaxCost
 	Zaps    []*events.Offer   // plain offers without an invoice: their nodes want to be zapped (NIP-57)
+	Risky   []*events.Offer   // offers that would be paid in a way that risks too much
+	Risk    string            // why it does
 	About   events.Msat       // what the cheapest announced price makes of the job, roughly; 0 if nobody announces one
+	Out     []choose.Verdict  // nodes that could do it and were not taken
+	Quiet   events.PubKey     // a living node that announces the job for as little, and has said nothing of it; "" if there is none
+	Window  time.Duration     // how long an auction collected offers; 0 if it was none
 }
 
 func (e *NoOffersError) Error() string {
@@ -33,14 +39,25 @@ func (e *NoOffersError) Error() string {
 	if len(e.Near) > 0 {
 		fmt.Fprintf(&b, "; there is %s", strings.Join(e.Near, ", "))
 	}
+	if e.Quiet != "" && e.Window > 0 {
+		fmt.Fprintf(&b, "; node %s is alive but made no offer within %s", short(e.Quiet), e.Window)
+	}
 	if e.About > e.MaxCost {
 		fmt.Fprintf(&b, "; announced prices make it about %s", e.About.Human())
 	}
 	for _, r := range e.Refused {
 		fmt.Fprintf(&b, "; %s says %s", short(r.Author), r.Error())
 	}
+	for _, v := range e.Out {
+		if v.Out {
+			fmt.Fprintf(&b, "; node %s is not taken: %s", short(v.Node), v.Why)
+		}
+	}
 	if len(e.Dear) > 0 {
 		fmt.Fprintf(&b, "; the cheapest offer is %s", e.Dear[0].Cap.Human())
+	}
+	if len(e.Risky) > 0 {
+		fmt.Fprintf(&b, "; node %s wants %s by %s: %s", short(e.Risky[0].Author), e.Risky[0].Cap.Human(), e.Risky[0].Pay, e.Risk)
 	}
 	if len(e.Zaps) > 0 {
 		fmt.Fprintf(&b, "; %s wants a zap of %s, only invoices are paid here", short(e.Zaps[0].Author), e.Zaps[0].Cap.Human())
@@ -92,9 +109,13 @@ type CancelledError struct {
 	Node events.PubKey
 	Paid events.Msat // what the node was paid in advance, and keeps
 	Held bool        // what it was paid is only locked, and comes back
+	Back events.Msat // what was locked for it, and is back
 }
 
 func (e *CancelledError) Error() string {
+	if e.Back > 0 {
+		return fmt.Sprintf("job %s was cancelled; the %s locked for node %s are back", short(e.Job), e.Back.Human(), short(e.Node))
+	}
 	if e.Held {
 		return fmt.Sprintf("job %s was cancelled; the %s locked for node %s come back", short(e.Job), e.Paid.Human(), short(e.Node))
 	}
@@ -111,10 +132,14 @@ type LeftError struct {
 	Paid events.Msat
 	Sure bool  // the wallet said that it has paid
 	Held bool  // the money is only locked, and the job was cancelled: it comes back
+	Back bool  // the money was only locked, the job was cancelled, and it is back: the job is over
 	Why  error // what the customer's context ended with
 }
 
 func (e *LeftError) Error() string {
+	if e.Back {
+		return fmt.Sprintf("interrupted: job %s was cancelled, the %s locked for node %s are back", short(e.Job), e.Paid.Human(), short(e.Node))
+	}
 	if e.Held {
 		return fmt.Sprintf("interrupted: job %s was cancelled, the %s locked for node %s come back", short(e.Job), e.Paid.Human(), short(e.Node))
 	}
@@ -130,6 +155,7 @@ func (e *LeftError) Unwrap() error { return e.Why }
 type BadInvoiceError struct {
 	Node events.PubKey
 	Why  string
+	Ours bool // what is in the way is this side's: the wallet, or the network it is of
 }
 
 func (e *BadInvoiceError) Error() string {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +32,10 @@ type job struct {
 	sent   <-chan error   // the request's publication
 	began  time.Time      // when the customer asked, for the first of several tries
 	asked  time.Time      // when this request was published
+	flying events.PubKey  // the node that it is counted at
+	turn   time.Time      // when it was the chosen node's turn: awarded, or asked directly; zero before
+	models []string       // that a direct job's node announces for its kind
+	quoted events.Msat    // what a direct job was to cost, by its node's announcement
 
 	recalled bool // from the ledger
 	over     bool // it was cancelled before it was recalled
@@ -46,16 +52,18 @@ type job struct {
 	committed bool
 	back      error // why the locked money of a hold came back; nil if it did not
 	backAt    time.Time
-	heldFrom  time.Time // when the money of a hold was committed
+	returned  events.Msat // what came back
+	heldFrom  time.Time   // when the money of a hold was committed
 	hash      wallet.Hash
 	preimage  wallet.Preimage
 	paid      events.Msat
 	paying    <-chan payment
 	storage   events.Msat // what file servers were paid for the inputs
 
-	seq    int64 // of the next chunk
-	first  time.Duration
-	opened []byte // a sealed result's text
+	seq     int64 // of the next chunk
+	first   time.Duration
+	firstAt time.Time // of the first token
+	opened  []byte    // a sealed result's text
 }
 
 // defaults of an order.
@@ -83,7 +91,7 @@ func (c *Consumer) submit(ctx context.Context, o Order, watch func(Step)) (*job,
 
 // open makes the job real: signed, in the ledger, subscribed to, published.
 func (j *job) open(ctx context.Context, secret []byte) error {
-	ev, err := events.Sign(ctx, j.req, j.signer)
+	ev, err := events.Sign(ctx, j.req, worker{j.signer, j.order.Work})
 	if err != nil {
 		return err
 	}
@@ -104,6 +112,10 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 		return err
 	}
 	j.asked = j.c.Now()
+	if j.node != "" {
+		j.turn = j.asked
+		j.fly()
+	}
 	j.sent = j.c.Pool.Send(ctx, ev)
 	j.tell(Step{Event: ev, Message: j.req})
 	if j.storage > 0 {
@@ -167,7 +179,7 @@ func (j *job) filter() nostr.Filter {
 func (j *job) build(ctx context.Context) error {
 	o, c := &j.order, j.c
 	kind, ok := events.Kinds[o.Kind]
-	if !ok {
+	if !ok || kind.Own {
 		return fmt.Errorf("kind %d is not known here", o.Kind)
 	}
 	life := o.Life
@@ -184,7 +196,7 @@ func (j *job) build(ctx context.Context) error {
 	bid, now := o.MaxCost, c.Now()
 	j.req = &events.Request{
 		Head: events.Head{At: events.At(now)}, Kind: o.Kind, Profile: true, Inputs: o.Inputs, Params: o.Params, Output: o.Output,
-		Bid: &bid, Pay: o.Pay, Relays: c.Relays, Deadline: events.At(now.Add(life)), Priority: o.Priority, Require: o.Require, Retry: o.Retry, SizeIn: o.SizeIn,
+		Bid: &bid, Pay: o.Pay, Relays: c.Relays, Deadline: events.At(now.Add(life)), Priority: o.Priority, Require: spelled(o.Require), Retry: o.Retry, SizeIn: o.SizeIn,
 	}
 	j.req.Expires = j.req.Keep()
 	switch o.Way {
@@ -200,7 +212,23 @@ func (j *job) build(ctx context.Context) error {
 		if model := j.req.Model(); model != "" {
 			j.req.Models = []string{model}
 		}
-		j.req.To = o.Only
+		if j.auto() {
+			j.req.Pay = j.asksFor()
+		}
+		if j.req.To = o.Only; len(o.Only) == 0 && len(o.Controls.Only) > 0 { // nobody else is to work for nothing
+			for _, only := range o.Controls.Only {
+				key, err := c.whole(ctx, only)
+				if errors.Is(err, ErrUnknownNode) {
+					continue
+				} else if err != nil {
+					return err
+				}
+				j.req.To = append(j.req.To, key)
+			}
+			if len(j.req.To) == 0 {
+				return fmt.Errorf("none of the nodes that only names is there: %w", ErrUnknownNode)
+			}
+		}
 	case Direct:
 		if err := j.direct(ctx); err != nil {
 			return err
@@ -220,17 +248,40 @@ func (j *job) build(ctx context.Context) error {
 	return kind.Check(j.req)
 }
 
+// spelled are requirements as nodes spell them: a card's name has spaces.
+func spelled(all []events.Require) (out []events.Require) {
+	for _, r := range all {
+		if r.Name == "gpu" {
+			r.Value = strings.ReplaceAll(r.Value, "_", " ")
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
 // direct addresses the job to one node, at the price of the announcement that was read.
 func (j *job) direct(ctx context.Context) error {
-	node, err := j.c.pick(ctx, &j.order)
+	node, err := j.c.pick(ctx, &j.order, j.tell)
 	if err != nil {
 		return err
 	}
 	j.node = node.Author
 	j.req.To, j.req.Encrypted = []events.PubKey{node.Author}, true
 	j.req.Address, j.req.Price = node.Address(), node.ID
+	for _, m := range node.Profile.Market.Models {
+		if want := j.req.Model(); (want == "" || m.ID == want) && slices.Contains(m.Kinds, j.req.Kind) {
+			if about := j.about(m); j.quoted == 0 || about < j.quoted {
+				j.quoted = about
+			}
+			j.models = append(j.models, m.ID)
+		}
+	}
 	if most := j.most(node); most < *j.req.Bid {
 		j.req.Bid = &most
+	}
+	if j.auto() {
+		j.order.Pay = j.risk(node.Author, j.req.Model(), *j.req.Bid).Ways
+		j.req.Pay = j.order.Pay
 	}
 	return nil
 }
@@ -344,7 +395,8 @@ func (j *job) chunk(m *events.Chunk) {
 	}
 	j.seq++
 	if j.first == 0 && m.Delta != "" {
-		j.first = j.c.Now().Sub(j.began)
+		j.firstAt = j.c.Now()
+		j.first = j.firstAt.Sub(j.began)
 	}
 	if m.Delta != "" {
 		j.tell(Step{Message: m, Delta: m.Delta})
@@ -353,7 +405,9 @@ func (j *job) chunk(m *events.Chunk) {
 
 func (j *job) tell(s Step) {
 	if j.watch != nil {
-		s.Job = j.req.ID
+		if j.req != nil {
+			s.Job = j.req.ID
+		}
 		j.watch(s)
 	}
 }

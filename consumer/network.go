@@ -8,9 +8,6 @@ import (
 	"infernet/wallet/bolt11"
 )
 
-// networks are those of invoices, as wallets name them.
-var networks = map[string]string{"mainnet": bolt11.Mainnet, "testnet": bolt11.Testnet, "signet": bolt11.Signet, "regtest": bolt11.Regtest, "simnet": bolt11.Simnet}
-
 // networkIn is how long a wallet has to say its network.
 const networkIn = 2 * time.Second
 
@@ -34,6 +31,6 @@ func (c *Consumer) network(ctx context.Context) string {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ours = networks[name]
+	c.ours = bolt11.Named[name]
 	return c.ours
 }

@@ -194,38 +194,3 @@ func (c *Consumer) whole(ctx context.Context, beginning events.PubKey) (events.P
 	}
 	return "", fmt.Errorf("%w: more than one node begins with %s: %s", ErrUnknownNode, beginning, strings.Join(found, ", "))
 }
-
-// pick chooses the node of a direct job: the one named, else the living one that runs the model for the least.
-func (c *Consumer) pick(ctx context.Context, o *Order) (*events.Announcement, error) {
-	if o.Node != "" {
-		n, err := c.node(ctx, o.Node)
-		return n.Announcement, err
-	}
-	nodes, err := c.Nodes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	model := (&events.Request{Params: o.Params}).Model()
-	var best *events.Announcement
-	var price events.Msat
-	var models []string
-	for _, n := range nodes {
-		if !n.Alive(c.Now()) || !slices.Contains(n.Kinds, o.Kind) || slices.Contains(o.Avoid, n.Author) {
-			continue
-		}
-		for _, m := range n.Profile.Market.Models {
-			models = append(models, m.ID)
-			if model != "" && m.ID != model || !slices.Contains(m.Kinds, o.Kind) {
-				continue
-			}
-			cost, err := m.Price.Cost(events.Usage{In: 1000, Out: 1000}, 100)
-			if err == nil && (best == nil || cost < price) {
-				best, price = n.Announcement, cost
-			}
-		}
-	}
-	if best == nil {
-		return nil, &NoOffersError{Kind: o.Kind, Model: model, MaxCost: o.MaxCost, Near: events.Near(model, models)}
-	}
-	return best, nil
-}

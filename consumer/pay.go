@@ -152,10 +152,10 @@ func (j *job) start(ctx context.Context, raw string, amount events.Msat) {
 // check says why an invoice must not be paid; nothing is sent then.
 func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*bolt11.Invoice, error) {
 	bad := func(format string, args ...any) error {
-		return &BadInvoiceError{j.node, fmt.Sprintf(format, args...)}
+		return &BadInvoiceError{Node: j.node, Why: fmt.Sprintf(format, args...)}
 	}
 	if j.c.Wallet == nil {
-		return nil, bad("there is no wallet to pay from")
+		return nil, &BadInvoiceError{j.node, "there is no wallet to pay from", true}
 	}
 	invoice, err := bolt11.Decode(raw)
 	if err != nil {
@@ -172,7 +172,7 @@ func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*
 		return nil, bad("it has expired")
 	}
 	if ours := j.c.network(ctx); ours != "" && ours != invoice.Network {
-		return nil, bad("it is of the network %s, the wallet of %s", invoice.Network, ours)
+		return nil, &BadInvoiceError{j.node, fmt.Sprintf("it is of the network %s, the wallet of %s", invoice.Network, ours), true}
 	}
 	if j.req.Profile && !invoice.Describes("infernet "+string(j.req.ID)) {
 		return nil, bad("it was made for something else, %q", invoice.Description)
@@ -199,6 +199,11 @@ func (j *job) check(ctx context.Context, raw string, said, limit events.Msat) (*
 
 // commit writes down what is about to be paid: one commitment for each job.
 func (j *job) commit(invoice *bolt11.Invoice, raw string) error {
+	if j.shown() { // so that nobody looks for it in a wallet
+		if _, err := j.c.Ledger.Put(j.req.ID, "shown", nil); err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
 	first, err := j.c.Ledger.CommitWithin(ledger.Commitment{
 		Job: j.req.ID, Hash: invoice.PaymentHash, Payee: j.node, Bolt11: raw, Amount: invoice.Amount, At: j.c.Now(),
 	}, j.c.PerDay)
@@ -209,8 +214,9 @@ func (j *job) commit(invoice *bolt11.Invoice, raw string) error {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	if !first {
-		return &BadInvoiceError{j.node, "this job was paid for already"}
+		return &BadInvoiceError{j.node, "this job was paid for already", true}
 	}
+	j.c.alarm()
 	j.committed, j.hash, j.paid, j.heldFrom = true, invoice.PaymentHash, invoice.Amount, j.c.Now()
 	j.c.Step(j.req.ID, "committed")
 	return nil

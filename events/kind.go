@@ -18,13 +18,21 @@ type Kind struct {
 	Unit    string   // what In and Out of a Usage count
 	Outputs []string // MIME types; the first is the default
 	OutUnit int64    // most units out when the request does not say
+	Own     bool     // the node itself answers, no engine
 }
 
 // Inputs says which inputs a kind takes.
 type Inputs struct {
 	Min, Max int
 	Types    []string
+	Reads    string // what files among them hold: ReadsText or ReadsSound
 }
+
+// What the files hold that a kind reads. A node may know more; what it cannot read it refuses with INVALID_PARAMETER.
+const (
+	ReadsText  = "text" // UTF-8, without a zero byte
+	ReadsSound = "sound"
+)
 
 // ParamType is how a parameter's value reads.
 type ParamType string
@@ -60,6 +68,18 @@ var Kinds = map[int]Kind{
 	KindEmbeddings:    kindEmbeddings,
 	KindRendering:     kindRendering,
 	KindBatch:         kindBatch,
+	KindAccount:       kindAccount,
+}
+
+// Sold are the numbers of the kinds that engines do, in order.
+func Sold() (numbers []int) {
+	for n, k := range Kinds {
+		if !k.Own {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
 }
 
 // ParamError says which parameter or input of a request its kind refuses, and why. It becomes INVALID_PARAMETER.

@@ -25,7 +25,7 @@ func (p *Provider) listen(ctx context.Context) <-chan *nostr.Event {
 	return p.Pool.Subscribe(ctx,
 		nostr.Filter{Kinds: kinds, Since: &open},
 		nostr.Filter{
-			Kinds: append(kinds, events.KindFeedback, events.KindCancel),
+			Kinds: append(kinds, events.KindFeedback, events.KindCancel, events.KindAccount),
 			Tags:  nostr.TagMap{"p": {string(p.me)}}, Since: &mine,
 		},
 	).Events
@@ -110,6 +110,10 @@ func (p *Provider) lookBackAnswers(ctx context.Context) {
 // accept begins to serve a request, unless it is known already or not for this node.
 func (p *Provider) accept(ctx context.Context, req *events.Request, ev *nostr.Event) {
 	if req.Closed || req.Author == p.me || !req.Names(p.me) || events.At(p.Now()) > req.Deadline {
+		return
+	}
+	if req.Kind == events.KindAccount {
+		p.acceptAccount(ctx, &job{req: req, ev: ev})
 		return
 	}
 	if p.job(req.ID) != nil || p.unwanted(req) {

@@ -20,6 +20,9 @@ func (p *Provider) serve(life, ctx context.Context, j *job) error {
 	if j.refused != nil { // before a crash, and nothing is done for it after that
 		return errors.Join(errRefused, p.publish(life, j, j.said[j.refused.ID], true))
 	}
+	if j.req.Kind == events.KindAccount {
+		return p.account(life, j)
+	}
 	ctx, cancel := context.WithDeadlineCause(ctx, j.req.Deadline.Time(), errDeadline)
 	defer cancel()
 	if err := p.agree(ctx, j); err != nil {

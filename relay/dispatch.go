@@ -95,7 +95,7 @@ func (x *index) match(ev *nostr.Event) (found []*subscription) {
 	var seen map[*subscription]bool
 	look := func(key string) {
 		for s := range x.subs[key] {
-			if seen[s] || !s.filters.Match(ev) {
+			if seen[s] || !s.wants(ev) {
 				continue
 			}
 			if seen == nil {

@@ -95,6 +95,19 @@ func (j *jobs) note(ctx context.Context, ev *nostr.Event) {
 	delete(j.all, events.ID(ev.ID))
 }
 
+// forget lets the facts of an event's job be read anew: the event is not stored.
+func (j *jobs) forget(ev *nostr.Event) {
+	m, err := events.Parse(ev)
+	if err != nil {
+		return
+	}
+	if about, ok := m.(events.About); ok {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		delete(j.all, about.About())
+	}
+}
+
 func (f *facts) read(ev *nostr.Event) {
 	if m, err := events.Parse(ev); err == nil {
 		f.learn(m, ev.Kind)

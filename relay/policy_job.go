@@ -77,7 +77,8 @@ func (f *facts) most(author events.PubKey, now time.Time) int {
 // refusePow asks unknown keys for work before they offer (NIP-13), where the operator wants it. An encrypted message
 // may be an offer. Whom a job names or has chosen need not work to answer.
 func (r *Relay) refusePow(ctx context.Context, ev *nostr.Event) (bool, string) {
-	if r.OfferPow <= 0 || ev.Kind != events.KindFeedback {
+	most := r.terms().OfferPow
+	if most <= 0 || importing(ctx) || ev.Kind != events.KindFeedback {
 		return false, ""
 	}
 	m, about := jobOf(ctx, ev)
@@ -87,8 +88,8 @@ func (r *Relay) refusePow(ctx context.Context, ev *nostr.Event) (bool, string) {
 	if f := r.jobs.facts(ctx, about); f.party(m.Signed().Author) {
 		return false, ""
 	}
-	if bits := nip13.CommittedDifficulty(ev); bits < r.OfferPow {
-		return true, fmt.Sprintf("pow: a key that is not known here needs %d bits, this has %d", r.OfferPow, bits)
+	if bits := nip13.CommittedDifficulty(ev); bits < most {
+		return true, fmt.Sprintf("pow: a key that is not known here needs %d bits, this has %d", most, bits)
 	}
 	return false, ""
 }
@@ -96,7 +97,7 @@ func (r *Relay) refusePow(ctx context.Context, ev *nostr.Event) (bool, string) {
 // knows says whether a node was announced here a while ago.
 func (r *Relay) knows(key string) bool {
 	at, ok := r.store.met(key)
-	return ok && r.Now().Sub(at) >= r.KnownAfter
+	return ok && r.Now().Sub(at) >= r.terms().KnownAfter
 }
 
 // jobOf reads an event of a job; the job is "" if it is none.

@@ -39,19 +39,27 @@ func (r *Relay) add(ctx context.Context, ev *nostr.Event, raw []byte, done answe
 		return true
 	}
 	r.store.admit(ev)
-	if !hasAddress(ev.Kind) {
+	early := !hasAddress(ev.Kind) && r.store.log.Well() == nil // while the disk takes nothing, nothing is handed on that may be refused
+	if early {
 		r.jobs.note(ctx, ev)
 		r.dispatch(ctx, ev, raw)
 	}
 	r.commit(ctx, ev, raw, func(err error) { // a connection that publishes faster than the disk writes is read more slowly
-		if err == nil && hasAddress(ev.Kind) {
-			r.after.do(func() { r.dispatch(ctx, ev, raw); ended(true, "") })
+		if err == nil && !early {
+			r.after.do(func() {
+				if !hasAddress(ev.Kind) {
+					r.jobs.note(ctx, ev)
+				}
+				r.dispatch(ctx, ev, raw)
+				ended(true, "")
+			})
 			return
 		}
 		if err == nil {
 			ended(true, "")
 			return
 		}
+		r.jobs.forget(ev) // its author may send it again, and it has not counted
 		reason := errorOf(err)
 		ended(strings.HasPrefix(reason, "duplicate:"), reason)
 	})

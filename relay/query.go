@@ -22,6 +22,7 @@ type hit struct {
 	at    nostr.Timestamp
 	found eventlog.Found
 	ev    *nostr.Event // one that is under way
+	score int          // of a search
 }
 
 // keptBytes is how much of one answer is kept, and not read again.
@@ -95,6 +96,9 @@ func (s *store) query(ctx context.Context, filters nostr.Filters, limit int, sho
 
 // search gives what one filter finds, at most its limit.
 func (s *store) search(ctx context.Context, f nostr.Filter, show func(*nostr.Event) bool, pause func() bool) (all []hit) {
+	if f.Search != "" {
+		return s.searched(ctx, f, show, pause)
+	}
 	now := nostr.Timestamp(s.now().Unix())
 	for _, ev := range s.underWay(f) { // before the log: else an event may move there unseen
 		if !expired(ev, now) && (show == nil || show(ev)) {

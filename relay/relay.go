@@ -17,13 +17,12 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fiatjaf/khatru"
 	"github.com/nbd-wtf/go-nostr"
-	"github.com/nbd-wtf/go-nostr/nip11"
 
-	"infernet/events"
 	"infernet/internal/httpd"
 )
 
@@ -48,8 +47,20 @@ type Config struct {
 	WriteIn            time.Duration // how long one write may take; 10 s if unset
 	PrivateJobs        bool          // encrypted jobs are shown only to their two parties, after AUTH
 	Files              http.Handler  // files by their hash, on the same host (internal/blob); none if unset. Whoever opened it closes it
+	KeyRate            float64       // events a second of one key, over all its connections; no limit if unset. Who sends more is read more slowly
+	KeyBurst           int           // events at once before KeyRate holds; 2000 if unset
+	AddressRate        float64       // messages a second from one address, but this machine's; no limit if unset
+	AddressBurst       int           // messages at once before AddressRate holds; 8000 if unset
+	Work               int           // NIP-13 bits that a request of an unknown key needs at most, while many ask; none are asked for if unset
+	WorkFrom           float64       // requests of unknown keys a second from which work is asked for; 50 if unset
+	Closed             bool          // only keys that the operator has let in publish (manage.go), and connections that have proved one
+	MarketOnly         bool          // only kinds that a market needs are taken
+	Kinds              []int         // and these
 	OfferPow           int           // NIP-13 bits that an offer of an unknown key needs; 0 for none
 	KnownAfter         time.Duration // how long a node must have been announced to be known; 10 minutes if unset
+	KeepFree           int64         // bytes of the disk that are left to others; 16 MiB if unset, none if negative
+	Admins             []string      // keys that may operate the relay over HTTP (operate.go), hex; nobody if unset
+	Version            string        // of this program, for NIP-11
 
 	Log *slog.Logger     // nothing is logged if unset
 	Now func() time.Time // the relay's clock; time.Now if unset
@@ -57,7 +68,8 @@ type Config struct {
 
 // Relay is an open relay.
 type Relay struct {
-	Config
+	Config   // as it was opened; what may change while it runs is in terms
+	live     atomic.Pointer[Config]
 	khatru   *khatru.Relay
 	store    *store
 	index    *index
@@ -67,6 +79,11 @@ type Relay struct {
 	after    after
 	querying chan struct{} // queries that run
 	seats    seats
+	rules    *rules
+	demand   demand
+	ofKey    pace[string]
+	ofPeer   pace[netip.Prefix]
+	negs     negs
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -83,6 +100,7 @@ func Open(ctx context.Context, c Config) (*Relay, error) {
 		Config: c, index: newIndex(), meters: newMeters(), sessions: map[*session]struct{}{},
 		querying: make(chan struct{}, maxQueries), seats: seats{from: map[netip.Prefix]int{}},
 	}
+	r.live.Store(&c)
 	var err error
 	if c.Door == nil && c.Listen != "" {
 		if r.Door, err = httpd.Open(httpd.Config{Listen: c.Listen, URL: c.ServiceURL, Title: c.Name, About: About, Log: c.Log}); err != nil {
@@ -94,6 +112,12 @@ func Open(ctx context.Context, c Config) (*Relay, error) {
 			r.Door.Close()
 		}
 		return nil, fmt.Errorf("open the relay's store: %w", err)
+	}
+	if r.rules, err = openRules(c.Dir); err != nil {
+		if c.Door == nil && r.Door != nil {
+			r.Door.Close()
+		}
+		return nil, errors.Join(err, r.store.close())
 	}
 	r.jobs = newJobs(r.store)
 	r.khatru = r.hooks()
@@ -118,7 +142,11 @@ func withDefaults(c Config) Config {
 	set(&c.QueueBytes, 16<<20)
 	set(&c.WriteIn, 10*time.Second)
 	set(&c.KnownAfter, 10*time.Minute)
+	set(&c.KeyBurst, 2000)
+	set(&c.AddressBurst, 8000)
+	set(&c.WorkFrom, 50)
 	set(&c.Name, "infernet relay")
+	set(&c.KeepFree, 16<<20)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -140,17 +168,9 @@ func set[T comparable](field *T, standard T) {
 func (r *Relay) hooks() *khatru.Relay {
 	k := khatru.NewRelay()
 	k.ServiceURL = r.ServiceURL
-	k.Info.Name, k.Info.Description, k.Info.Software = r.Name, r.Description, "infernet"
-	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42}
-	if r.OfferPow > 0 {
-		k.Info.SupportedNIPs = append(k.Info.SupportedNIPs, 13)
-	}
-	k.Info.Limitation = &nip11.RelayLimitationDocument{
-		MaxMessageLength: maxFrame, MaxSubscriptions: r.MaxSubs, MaxLimit: r.MaxLimit, DefaultLimit: r.MaxLimit, MaxSubidLength: maxSubID,
-		MaxEventTags: maxTags, CreatedAtUpperLimit: int64(events.MaxFuture / time.Second),
-	}
+	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70, 77, 86, 98}
 	r.policies = []func(context.Context, *nostr.Event) (bool, string){
-		r.refuseShape, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refusePow, r.refuseJob,
+		r.refuseShape, r.refuseAdmission, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refuseWork, r.refusePow, r.refuseJob,
 	}
 	return k
 }
@@ -175,11 +195,11 @@ func (r *Relay) Handler() http.Handler {
 		}
 		if asksForFacts(req) {
 			w.Header().Set("Access-Control-Allow-Origin", "*") // NIP-11: any page may ask
-			r.khatru.HandleNIP11(w, req)
+			r.serveFacts(w)
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintf(w, "%s\n%s\n", r.Name, About)
+		fmt.Fprintf(w, "%s\n%s\n", r.facts().Name, About)
 	})
 }
 
@@ -207,7 +227,9 @@ func (r *Relay) mount(door *httpd.Server) {
 	if r.Files != nil {
 		r.mountFiles(door)
 	}
-	door.Registry().MustRegister(r.meters.all()...)
+	door.Registry().MustRegister(append(r.meters.all(), r.store.meters()...)...)
+	r.mountOperation(door)
+	r.mountManage(door)
 	door.Check("relay", r.well)
 }
 

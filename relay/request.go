@@ -28,11 +28,7 @@ func (s *session) request(ctx context.Context, m *nostr.ReqEnvelope) {
 	s.mu.Unlock()
 	s.r.index.add(sub)
 	s.r.meters.subs.Inc()
-	var show func(*nostr.Event) bool
-	if s.r.PrivateJobs {
-		show = s.maySee
-	}
-	found, ok := s.r.find(ctx, m.Filters, show)
+	found, ok := s.r.find(ctx, m.Filters, s.shows())
 	if !ok {
 		return
 	}
@@ -59,11 +55,17 @@ var maxQueries = max(8, 2*runtime.GOMAXPROCS(0))
 
 // find runs a query when its turn comes. One that takes long lets those go first that have waited meanwhile. It says false
 // if the connection ends before.
-func (r *Relay) find(ctx context.Context, filters nostr.Filters, show func(*nostr.Event) bool) ([]hit, bool) {
+func (r *Relay) find(ctx context.Context, filters nostr.Filters, show func(*nostr.Event) bool) (found []hit, ok bool) {
+	ok = r.inTurn(ctx, func(pause func() bool) { found = r.store.query(ctx, filters, r.terms().MaxLimit, show, pause) })
+	return found, ok
+}
+
+// inTurn does what reads the store when its turn comes. It is to call pause now and then, and to end when that says false.
+func (r *Relay) inTurn(ctx context.Context, read func(pause func() bool)) bool {
 	select {
 	case r.querying <- struct{}{}:
 	case <-ctx.Done():
-		return nil, false
+		return false
 	}
 	began, ended := time.Now(), false
 	pause := func() bool {
@@ -79,32 +81,43 @@ func (r *Relay) find(ctx context.Context, filters nostr.Filters, show func(*nost
 		began = time.Now()
 		return !ended
 	}
-	found := r.store.query(ctx, filters, r.MaxLimit, show, pause)
+	read(pause)
 	if !ended {
 		<-r.querying
 	}
-	return found, !ended
+	return !ended
 }
 
 func (s *session) refuseRequest(m *nostr.ReqEnvelope) string {
+	terms := s.r.terms()
 	s.mu.Lock()
-	n, again, known := len(s.subs), s.subs[m.SubscriptionID] != nil, len(s.authed) > 0
+	n, again := len(s.subs), s.subs[m.SubscriptionID] != nil
+	s.mu.Unlock()
+	if !again && n >= terms.MaxSubs {
+		return fmt.Sprintf("rate-limited: %d subscriptions on one connection, no more", terms.MaxSubs)
+	}
+	return s.refuseFilters(m)
+}
+
+// refuseFilters is what holds for every question about what is stored.
+func (s *session) refuseFilters(m *nostr.ReqEnvelope) string {
+	terms := s.r.terms()
+	s.mu.Lock()
+	known := len(s.authed) > 0
 	s.mu.Unlock()
 	switch {
 	case m.SubscriptionID == "" || len(m.SubscriptionID) > maxSubID:
 		return fmt.Sprintf("invalid: a subscription's id has 1 to %d characters", maxSubID)
 	case len(m.Filters) == 0:
 		return "invalid: no filter"
-	case len(m.Filters) > s.r.MaxFilters:
-		return fmt.Sprintf("invalid: %d filters, at most %d", len(m.Filters), s.r.MaxFilters)
-	case !again && n >= s.r.MaxSubs:
-		return fmt.Sprintf("rate-limited: %d subscriptions on one connection, no more", s.r.MaxSubs)
+	case len(m.Filters) > terms.MaxFilters:
+		return fmt.Sprintf("invalid: %d filters, at most %d", len(m.Filters), terms.MaxFilters)
 	}
 	for _, f := range m.Filters {
-		if f.Search != "" {
-			return "error: this relay does not search (NIP-50)"
+		if why := searches(f); why != "" {
+			return why
 		}
-		if s.r.PrivateJobs && !known && asksForAnswers(f) {
+		if terms.PrivateJobs && !known && asksForAnswers(f) {
 			return "auth-required: encrypted jobs are shown to their two parties"
 		}
 	}
@@ -142,9 +155,20 @@ func (s *session) unsubscribe(id string) {
 	}
 }
 
-// maySee says whether the client may read an event: encrypted jobs are their two parties' where the operator wants it.
+// shows is what a question's answer may hold; nil for everything.
+func (s *session) shows() func(*nostr.Event) bool {
+	if s.r.terms().PrivateJobs || len(s.r.rules.now.Load().BannedKeys) > 0 {
+		return s.maySee
+	}
+	return nil
+}
+
+// maySee says whether the client may read an event: those of banned keys are nobody's, encrypted jobs are their two parties' where the operator wants it.
 func (s *session) maySee(ev *nostr.Event) bool {
-	if !s.r.PrivateJobs || !events.IsMarket(ev.Kind) || !events.IsEncrypted(ev) {
+	if !s.r.visible(ev) {
+		return false
+	}
+	if !s.r.terms().PrivateJobs || !events.IsMarket(ev.Kind) || !events.IsEncrypted(ev) {
 		return true
 	}
 	s.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -33,12 +34,17 @@ type session struct {
 	url       string // as this client knows the relay
 	challenge string
 	out       *queue
+	from      netip.Addr   // invalid if it is not known
+	peer      netip.Prefix // whom it is counted for; invalid if it is this machine's
+	end       func()       // of the connection
 	tokens    float64
 	refilled  time.Time
 
 	mu     sync.Mutex
 	authed map[string]bool
 	subs   map[string]*subscription
+	negs   map[string]*neg
+	left   bool // the connection has ended
 }
 
 func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
@@ -61,11 +67,13 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 	ws.SetReadLimit(maxFrame)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(req.Context()))
 	defer cancel()
+	terms := r.terms()
 	challenge := make([]byte, 16)
 	rand.Read(challenge)
 	s := &session{
-		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: newQueue(r.Queue, r.QueueBytes, cancel),
-		tokens: float64(r.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{},
+		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: newQueue(terms.Queue, terms.QueueBytes, cancel),
+		tokens: float64(terms.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{}, negs: map[string]*neg{},
+		from: addressIn(req.RemoteAddr), peer: network(req.RemoteAddr), end: cancel,
 	}
 	if !r.enter(s) {
 		ws.Close(websocket.StatusGoingAway, "the relay shuts down")
@@ -75,11 +83,11 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 	var beside sync.WaitGroup
 	beside.Go(func() {
 		defer cancel()
-		s.out.write(ctx, ws, r.WriteIn)
+		s.out.write(ctx, ws, terms.WriteIn)
 	})
 	beside.Go(func() {
 		defer cancel()
-		if err := ping(ctx, ws, pingEach, r.WriteIn); err != nil {
+		if err := ping(ctx, ws, pingEach, terms.WriteIn); err != nil {
 			r.Log.Debug("a client is gone", "err", err)
 		}
 	})
@@ -103,6 +111,7 @@ func (r *Relay) enter(s *session) bool {
 }
 
 func (r *Relay) leave(s *session) {
+	s.leaveNegs()
 	s.mu.Lock()
 	for _, sub := range s.subs {
 		r.index.remove(sub)
@@ -148,16 +157,30 @@ func (s *session) read(ctx context.Context) {
 
 // slow holds the connection's rate: who sends more is read later, and its own sending stalls.
 func (s *session) slow(ctx context.Context) error {
-	now := time.Now()
-	s.tokens = min(s.tokens+now.Sub(s.refilled).Seconds()*s.r.Rate, float64(s.r.Burst))
+	now, terms := time.Now(), s.r.terms()
+	s.tokens = min(s.tokens+now.Sub(s.refilled).Seconds()*terms.Rate, float64(terms.Burst))
 	s.refilled = now
-	if s.tokens--; s.tokens >= 0 {
+	pause := time.Duration(0)
+	if s.tokens--; s.tokens < 0 {
+		pause = time.Duration(-s.tokens / terms.Rate * float64(time.Second))
+	}
+	if from := s.peer; from.IsValid() {
+		pause = max(pause, s.r.ofPeer.take(from, 1, terms.AddressRate, terms.AddressBurst, now))
+	}
+	return rest(ctx, pause)
+}
+
+// rest waits.
+func rest(ctx context.Context, pause time.Duration) error {
+	if pause <= 0 {
 		return nil
 	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(time.Duration(-s.tokens / s.r.Rate * float64(time.Second))):
+	case <-timer.C:
 		return nil
 	}
 }
@@ -173,7 +196,16 @@ func (s *session) take(ctx context.Context, body []byte) {
 		s.unsubscribe(string(*m))
 	case *nostr.AuthEnvelope:
 		s.auth(&m.Event)
+	case *nostr.CountEnvelope:
+		s.count(ctx, body)
 	default:
+		if s.negotiate(ctx, body) {
+			return
+		}
+		if ev := foreignEvent(body); ev != nil {
+			s.event(ctx, ev)
+			return
+		}
 		s.notice("invalid: not a message that this relay reads: " + cut(string(body), 80))
 	}
 }
@@ -206,7 +238,15 @@ func (s *session) event(ctx context.Context, ev *nostr.Event) {
 		ok(false, "invalid: "+strings.TrimPrefix(err.Error(), events.ErrMalformed.Error()+": "))
 		return
 	}
-	s.r.add(withCame(ctx, at), ev, raw, ok) // false as the relay shuts down: the client hears that, and not that the event is stored
+	if why := s.refuseProtected(ev); why != "" {
+		ok(false, why)
+		return
+	}
+	terms := s.r.terms() // its key is proved now: all connections that publish for it share its rate
+	if rest(ctx, s.r.ofKey.take(ev.PubKey, 1, terms.KeyRate, terms.KeyBurst, at)) != nil {
+		return
+	}
+	s.r.add(withSession(withCame(ctx, at), s), ev, raw, ok) // false as the relay shuts down: the client hears that, and not that the event is stored
 }
 
 // auth remembers one more key of this client (NIP-42); several may be.

@@ -20,6 +20,7 @@ type store struct {
 	now func() time.Time
 
 	coming
+	documents documents
 }
 
 // Kinds of marks.
@@ -30,9 +31,12 @@ const (
 )
 
 func openStore(c Config) (*store, error) {
-	o := eventlog.Options{Log: c.Log}
+	o := eventlog.Options{Log: c.Log, KeepFree: c.KeepFree}
 	if c.Dir != "" {
 		if err := migrate(c.Dir, c.Log); err != nil {
+			return nil, err
+		}
+		if err := takeRestored(c.Dir, c.Log); err != nil {
 			return nil, err
 		}
 		o.Dir = filepath.Join(c.Dir, "events")
@@ -58,8 +62,13 @@ func patiently(open func() error) error {
 	}
 }
 
-// well says whether events come to the disk.
-func (s *store) well() error { return s.log.Well() }
+// well says whether events come to the disk. After a failure it tries: nobody may be publishing to find out.
+func (s *store) well() error {
+	if s.log.Well() == nil {
+		return nil
+	}
+	return s.log.Try()
+}
 
 func (s *store) close() error { return s.log.Close() }
 

@@ -136,11 +136,11 @@ say "market: $(since "$start")"
 
 say "1. an auction, paid in advance, streamed: $PROMPT"
 start=$EPOCHREALTIME
-bin/infernet run --verbose --way auction --pay prepaid --max-tokens 64 "$PROMPT"
+bin/infernet run --verbose --way auction --first --window 30s --pay prepaid --max-tokens 64 "$PROMPT"
 say "job: $(since "$start"), from the start: $(since "$BEGAN")"
 say "2. the same, sealed: the result first, paying reveals its key"
 start=$EPOCHREALTIME
-bin/infernet run --verbose --way auction --pay sealed --no-stream --max-tokens 64 "$PROMPT"
+bin/infernet run --verbose --way auction --first --window 30s --pay sealed --no-stream --max-tokens 64 "$PROMPT"
 say "job: $(since "$start")"
 if [ "$MONEY" = play ]; then
   say "play money left: $(bin/infernet wallet balance)"
@@ -150,7 +150,7 @@ fi
 
 say "3. the same, its money locked first and taken after delivery"
 start=$EPOCHREALTIME
-bin/infernet run --verbose --way auction --pay hold --max-tokens 64 "$PROMPT"
+bin/infernet run --verbose --way auction --first --window 30s --pay hold --max-tokens 64 "$PROMPT"
 say "job: $(since "$start")"
 for job in $(bin/infernet job list --json | sed -n 's/.*"job":"\([0-9a-f]*\)".*/\1/p'); do
   bin/infernet receipt export "$job" >"$WORK/$job.proof.json"

@@ -162,6 +162,34 @@ type Balancer interface {
 	Balance(ctx context.Context) (events.Msat, error)
 }
 
+// Entry is one payment in a wallet's own books.
+type Entry struct {
+	Hash        Hash
+	State       PaymentState // Pending: under way, locked, or an invoice that can still be paid
+	Held        bool         // of what came: it is locked, and nobody's yet
+	Amount      events.Msat  // what came, or what was sent, without Fee
+	Fee         events.Msat
+	Description string // of the invoice, as far as the wallet knows it
+	At          time.Time
+	Preimage    Preimage // where the wallet shows it
+}
+
+// Way is the direction of money, as its wallet sees it.
+type Way string
+
+// The ways.
+const (
+	In  Way = "in"
+	Out Way = "out"
+)
+
+// Lister is a wallet that shows its books.
+type Lister interface {
+	// Entries gives what came or went since a time (all, if it is zero), each payment once. What failed, and invoices that
+	// nobody paid, may be missing. Errors: ErrUnsupported where the wallet does not show this way.
+	Entries(ctx context.Context, way Way, since time.Time) ([]Entry, error)
+}
+
 // Networked is a wallet that says of which network its invoices are: mainnet, testnet, signet, regtest or simnet.
 type Networked interface {
 	Network(ctx context.Context) (string, error)

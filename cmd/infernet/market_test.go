@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -174,6 +175,15 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	last := running[len(running)-1]
 	*ts.Value(lastKey{}).(**exec.Cmd) = last
 	ts.Check(last.Process.Signal(os.Interrupt))
+}
+
+// hangup sends SIGHUP to the command that was started last in the background: it reads its settings again.
+func hangup(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.BackgroundCmds()
+	if neg || len(args) > 0 || len(running) == 0 {
+		ts.Fatalf("usage: hangup, once a command runs in the background")
+	}
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGHUP))
 }
 
 type (

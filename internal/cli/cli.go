@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -45,6 +46,8 @@ type app struct {
 	log      *slog.Logger
 	node     atomic.Pointer[events.PubKey] // the node that runs in this process, once its key is known
 	talk     atomic.Pointer[waiting]       // what a job's conversation goes through, once there is one
+	level    slog.LevelVar                 // of the log
+	again    func() (*settings, error)     // reads the settings anew
 }
 
 // Main runs one command and returns its exit code.
@@ -110,11 +113,14 @@ func buys(args []string) bool {
 
 // callable is a hint that begins as this program was called, where a shell would not find it otherwise.
 func (a *app) callable(hint string) string {
-	if rest, ok := strings.CutPrefix(hint, "infernet "); ok && a.Self != "" {
-		return quoted(a.Self) + " " + rest
+	if m := ours.FindStringSubmatch(hint); m != nil && a.Self != "" {
+		return m[1] + quoted(a.Self) + " " + hint[len(m[0]):]
 	}
 	return hint
 }
+
+// ours is how a hint begins that is a command of this program, perhaps with variables before it.
+var ours = regexp.MustCompile(`^((?:[A-Z_]+=\S+ )*)infernet `)
 
 func (a *app) root() *cobra.Command {
 	var flags globalFlags
@@ -146,8 +152,8 @@ func (a *app) root() *cobra.Command {
 		return withHint(usage("%s", flagError(cmd, err)), "%s --help", cmd.CommandPath())
 	})
 	root.AddCommand(
-		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.fileCommand(), a.noticesCommand(), a.storeCommand(),
-		a.marketCommand(), a.walletCommand(), a.gatewayCommand(), a.budgetCommand(), a.nodesCommand(), a.topCommand(),
+		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.batchCommand(), a.receiptCommand(), a.fileCommand(), a.noticesCommand(), a.storeCommand(),
+		a.marketCommand(), a.walletCommand(), a.gatewayCommand(), a.connectCommand(), a.budgetCommand(), a.costsCommand(), a.nodesCommand(), a.topCommand(), a.openCommand(),
 		a.keyCommand(), a.appkeyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
 	)
 	a.complete(root, &flags)
@@ -241,7 +247,12 @@ var flagNames = map[string]string{"relay": "relays", "log-level": "log.level", "
 // prepare reads the settings for a command.
 func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 	var err error
-	a.settings, err = loadSettings(a.Env, flags.config)
+	a.again = func() (*settings, error) {
+		s, err := loadSettings(a.Env, flags.config)
+		applyFlags(s, cmd)
+		return s, err
+	}
+	a.settings, err = a.again()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = withHint(err, "%s", without(a.args, "--config"))
 	}
@@ -251,6 +262,27 @@ func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 	if err != nil && cmd.Annotations["broken"] == "" {
 		return err
 	}
+	if err == nil {
+		err = a.settings.check()
+	}
+	level, wrong := a.settings.logLevel()
+	if wrong != nil && err == nil {
+		err = wrong
+	}
+	a.level.Set(level)
+	if a.broken = err; err != nil && cmd.Annotations["broken"] == "" {
+		return err
+	}
+	options := &slog.HandlerOptions{Level: &a.level, ReplaceAttr: hideAttr}
+	if a.log = slog.New(slog.NewTextHandler(a.Err, options)); a.settings.yes("log.json") {
+		a.log = slog.New(slog.NewJSONHandler(a.Err, options))
+	}
+	slog.SetDefault(a.log) // libraries that write to the standard log end up here too
+	return nil
+}
+
+// applyFlags lets the flags of a command set what they are for.
+func applyFlags(s *settings, cmd *cobra.Command) {
 	cmd.Flags().Visit(func(f *flagType) {
 		name := flagNames[f.Name]
 		if name == "" {
@@ -260,27 +292,11 @@ func (a *app) prepare(cmd *cobra.Command, flags *globalFlags) error {
 			name = section[0]
 		}
 		if values, ok := f.Value.(interface{ GetSlice() []string }); ok {
-			a.settings.flag(name, strings.Join(values.GetSlice(), ","))
+			s.flag(name, strings.Join(values.GetSlice(), ","))
 			return
 		}
-		a.settings.flag(name, f.Value.String())
+		s.flag(name, f.Value.String())
 	})
-	if err == nil {
-		err = a.settings.check()
-	}
-	level := slog.LevelWarn
-	if wrong := level.UnmarshalText([]byte(a.settings.text("log.level"))); wrong != nil && err == nil {
-		err = a.settings.mend("log.level", usage("log.level (from %s): %q is none of debug, info, warn, error", a.settings.source["log.level"], a.settings.text("log.level")))
-	}
-	if a.broken = err; err != nil && cmd.Annotations["broken"] == "" {
-		return err
-	}
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: hideAttr}
-	if a.log = slog.New(slog.NewTextHandler(a.Err, options)); a.settings.yes("log.json") {
-		a.log = slog.New(slog.NewJSONHandler(a.Err, options))
-	}
-	slog.SetDefault(a.log) // libraries that write to the standard log end up here too
-	return nil
 }
 
 // hideAttr hides what is secret in an address that is logged.

@@ -70,7 +70,7 @@ func (a *app) complete(cmd *cobra.Command, flags *globalFlags) {
 		}
 	}
 	var kinds []string
-	for _, n := range slices.Sorted(maps.Keys(events.Kinds)) {
+	for _, n := range events.Sold() {
 		kinds = append(kinds, strconv.Itoa(n)+"\t"+events.Kinds[n].Name)
 	}
 	byFlag := map[string]suggestions{

@@ -43,7 +43,13 @@ func (a *app) openDoor(part, about string) (*httpd.Server, error) {
 	if err != nil && !errors.As(err, &listening) {
 		return nil, &usageError{err}
 	}
-	return door, err
+	if err != nil {
+		return nil, err
+	}
+	if err := a.mountPage(door, part); err != nil {
+		return nil, errors.Join(err, door.Close())
+	}
+	return door, nil
 }
 
 // nodeAbout is what the front page of a node's own door says.

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 
 	"infernet/consumer"
+	"infernet/consumer/quorum"
 	"infernet/engine"
 	"infernet/events"
 	"infernet/internal/blob"
 	"infernet/internal/bunker"
 	"infernet/internal/guard"
+	"infernet/internal/ledger"
 	"infernet/wallet"
 )
 
@@ -28,17 +31,19 @@ const (
 	exitNoRelay     = 15
 	exitNoWallet    = 16
 	exitNoEngine    = 17
+	exitDiffers     = 18
 	exitInterrupted = 130
 )
 
 const exitCodes = `Exit codes: 0 done, 1 error, 2 wrong usage or settings, 10 no offers, 11 not paid, 12 the job failed or was refused,
 13 the node fell silent, 14 a bad result or invoice was refused or a fraud proven, 15 no relay answers,
-16 no wallet answers, 17 no engine answers, 130 interrupted.`
+16 no wallet answers, 17 no engine answers, 18 the books differ, 130 interrupted.`
 
 var (
 	errInterrupted = errors.New("interrupted")
 	errNoRelay     = errors.New("no relay answers")
 	errFraud       = errors.New("fraud")
+	errDiffers     = errors.New("the books differ")
 )
 
 // usageError is a wrong flag, argument or setting.
@@ -78,6 +83,7 @@ func explain(err error, args []string) (code int, message, hint string) {
 func meaning(err error, args []string) (code int, hint string) {
 	var (
 		wrong     *usageError
+		disagree  *quorum.DisagreeError
 		none      *consumer.NoOffersError
 		left      *consumer.LeftError
 		cancelled *consumer.CancelledError
@@ -88,13 +94,20 @@ func meaning(err error, args []string) (code int, hint string) {
 		invoice   *consumer.BadInvoiceError
 		result    *consumer.BadResultError
 		param     *events.ParamError
+		other     *wrongFile
 		dear      *blob.DearError
 	)
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &other):
+		return exitUsage, other.hint(args)
 	case errors.As(err, &param):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &left) && left.Back:
+		return exitInterrupted, "infernet job show " + cutKey(string(left.Job))
+	case errors.As(err, &left) && left.Held:
+		return exitInterrupted, remark("infernet job watch "+cutKey(string(left.Job)), "until the money is back")
 	case errors.As(err, &left):
 		return exitInterrupted, fmt.Sprintf("infernet job watch %s  # or: infernet job cancel %[1]s", cutKey(string(left.Job)))
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
@@ -105,9 +118,14 @@ func meaning(err error, args []string) (code int, hint string) {
 			return exitNoOffers, again(args, "--model", none.Near[0])
 		case len(none.Dear) > 0:
 			return exitNoOffers, again(args, "--max-cost", fmt.Sprint(int64(none.Dear[0].Cap.CeilSat()/events.Sat)))
+		case len(none.Risky) > 0:
+			return exitNoOffers, remark(again(args, "--pay", none.Risky[0].Pay), "if you trust it with so much")
 		}
 		if none.About > none.MaxCost {
 			return exitNoOffers, remark(again(args, "--max-cost", fmt.Sprint(int64(none.About/events.Sat)*5/4+1)), "what nodes ask: infernet market prices")
+		}
+		if none.Quiet != "" && none.Window > 0 {
+			return exitNoOffers, remark(again(args, "--window", max(5*time.Second, 4*none.Window).String()), "offers are waited for longer; or --first: the first is taken")
 		}
 		return exitNoOffers, "infernet market nodes"
 	case errors.As(err, &vanished):
@@ -119,10 +137,20 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitFailed, "infernet job show " + cutKey(string(cancelled.Job))
 	case errors.Is(err, errFraud):
 		return exitBad, remark("infernet market nodes", "buy from another with --node")
+	case errors.Is(err, errDiffers):
+		return exitDiffers, "infernet wallet audit --json"
 	case errors.As(err, &invoice), errors.As(err, &result):
 		return exitBad, remark("infernet market nodes", "buy from another with --node")
 	case errors.As(err, &refused) && refused.Code == events.CodeUnderbid:
 		return exitFailed, remark("infernet market prices", "and raise --max-cost")
+	case errors.As(err, &refused) && refused.Owed > 0:
+		return exitFailed, "infernet wallet withdraw " + cutKey(string(refused.Job))
+	case errors.As(err, &disagree):
+		return exitBad, remark("infernet market known", "who said what most did not")
+	case errors.Is(err, ledger.ErrBudget):
+		return exitUnpaid, "infernet costs"
+	case batchCode(err) != 0:
+		return batchCode(err), ""
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
 	case errors.Is(err, consumer.ErrUnknownNode):

@@ -49,6 +49,7 @@ func TestExitCodesOfTheHelp(t *testing.T) {
 		{errNoRelay, 15},
 		{wallet.ErrUnavailable, 16},
 		{engine.ErrUnavailable, 17},
+		{errDiffers, 18},
 		{errInterrupted, 130},
 		{context.Canceled, 130},
 	} {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"infernet/consumer"
 	"infernet/engine"
@@ -26,7 +27,7 @@ import (
 func hintable() []error {
 	return []error{
 		syscall.EADDRINUSE, usage("wrong"), &events.ParamError{}, &heldError{"relay", "/data", "ws://127.0.0.1:3000"}, &heldError{"node", "/data dir", ""}, &dataDirError{syscall.EACCES, "/a home"},
-		&consumer.NoOffersError{}, &consumer.NoOffersError{Near: []string{"tiny"}}, &consumer.NoOffersError{About: 32 * events.Sat},
+		&consumer.NoOffersError{}, &consumer.NoOffersError{Near: []string{"tiny"}}, &consumer.NoOffersError{About: 32 * events.Sat}, &consumer.NoOffersError{Quiet: "00ff", Window: time.Second},
 		&consumer.NoOffersError{Dear: []*events.Offer{{Cap: 2 * events.Sat}}},
 		wallet.ErrInsufficient, wallet.ErrRejected, wallet.ErrExpired, wallet.ErrInFlight, wallet.ErrUnavailable,
 		&consumer.RefusedError{Refusal: &events.Refusal{}}, &consumer.RefusedError{Refusal: &events.Refusal{Code: events.CodeUnderbid}},
@@ -142,7 +143,7 @@ func filled(format string) string {
 }
 
 // programs are what a hint may begin with, besides infernet.
-var programs = []string{"make", "brew", "apt-get", "rm", "cd", "npm", "echo", "ffmpeg", "pip-compile", "chmod", "mkdir", "mv", "ls", "head", "unset", "getent", "timedatectl", "lncli", "nvidia-smi", "docker", "${EDITOR:-vi}", "9", "x"}
+var programs = []string{"make", "brew", "apt-get", "rm", "cd", "npm", "echo", "ffmpeg", "pip-compile", "chmod", "mkdir", "mv", "ls", "head", "unset", "getent", "iconv", "timedatectl", "lncli", "nvidia-smi", "docker", "${EDITOR:-vi}", "9", "x"}
 
 // pastes says why a hint is no command that can be pasted.
 func pastes(hint string) error {

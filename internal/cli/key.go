@@ -69,7 +69,10 @@ func (a *app) showKey(key events.PubKey, path, form string) error {
 }
 
 // keyRoles are whose keys are kept beside the node's, by their files.
-var keyRoles = map[string]string{"bank.key": "bank", "node.wallet.key": "node's wallet", "customer.wallet.key": "your wallet", "files.key": "your files"}
+var keyRoles = map[string]string{
+	"bank.key": "bank", "node.wallet.key": "node's wallet", "customer.wallet.key": "your wallet", "files.key": "your files", "page.key": "your page",
+	operatorKey: "your relays' operator",
+}
 
 // showPlayKeys shows those keys, as far as they are there.
 func (a *app) showPlayKeys() error {

@@ -38,6 +38,7 @@ func (a *app) marketCommand() *cobra.Command {
 	list("models", "The models that living nodes run, and the best price of each, for 1000 units in and 1000 out", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out, nodes", a.marketModels)
 	list("prices", "What every living node asks for every model", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketPrices)
 	list("offers", "The offers of the last minutes that are open, not encrypted to one customer", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
+	cmd.AddCommand(a.marketKnownCommand(), a.marketForgetCommand())
 	return cmd
 }
 

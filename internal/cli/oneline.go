@@ -31,7 +31,11 @@ func words(m events.Message) (name string, facts []string) {
 		if m.Bid != nil {
 			say("up to %s", m.Bid.Human())
 		}
-		if m.Bids != nil {
+		switch {
+		case m.Bids == nil:
+		case m.Bids.Mode == "first":
+			say("the first offer of %d s", m.Bids.Seconds)
+		default:
 			say("offers for %d s", m.Bids.Seconds)
 		}
 		if m.Encrypted {

@@ -262,6 +262,7 @@ func (a *app) provide(ctx context.Context, free bool, first *firstRun, door *htt
 			stop()
 			<-ended
 		}
+		a.tellPromises(l, signer)
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil

@@ -140,7 +140,7 @@ func (a *app) mountDesk(door *httpd.Server, d *desk, rooms *records) {
 		return out, nil
 	})
 	httpd.Handle(door, httpd.Operation{
-		Method: "GET", Path: fleet.IdentityPath, ID: "node", Group: "node", Summary: "Which node this is",
+		Method: "GET", Path: fleet.IdentityPath, ID: "identity", Group: "node", Summary: "Which node this is",
 		Rules: httpd.Rules{Access: httpd.Anyone, AnyHost: true, AnyOrigin: true},
 	}, func(context.Context, *none) (*identity, error) { return &identity{d.identity()}, nil })
 	mountAsked(door, owned, "GET", fleet.Status, "How the node is doing", func(ctx context.Context, _ *none) (any, error) { return d.report(ctx) }, fleet.Report{})

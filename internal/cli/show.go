@@ -21,8 +21,10 @@ type shower struct {
 	plain    bool   // plain NIP-90 knows no receipts
 	poor     bool   // there is no wallet
 	free     bool   // nothing is to be paid
+	turn     bool   // of a conversation: what is the same each time is not said
 	streamed strings.Builder
 	waiting  *waiting
+	stage    stage
 	broken   bool // the stream's last line was ended, for a line of the conversation
 }
 
@@ -38,12 +40,16 @@ func (a *app) newShower(verbose bool) *shower {
 
 // step shows one step: text as it streams, and every event if verbose.
 func (w *shower) step(s consumer.Step) {
+	if s.Verdicts != nil {
+		w.explainNodes(s.Verdicts)
+		return
+	}
 	switch {
 	case w.waiting == nil:
 	case s.Delta != "":
 		defer w.waiting.text(s.Delta)
 	default:
-		w.waiting.heard(next(s))
+		w.waiting.heard(w.stage.next(s))
 	}
 	if s.Delta != "" {
 		w.streamed.WriteString(s.Delta)
@@ -85,8 +91,8 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 			fmt.Fprintln(w.Out)
 		}
 		var none *consumer.NoOffersError
-		if w.poor && errors.As(err, &none) && len(none.Near) == 0 {
-			return withHint(err, "infernet doctor  # there is no wallet: only free jobs can be bought")
+		if w.poor && wantsMoney(err) {
+			return w.needsWallet(err)
 		}
 		if w.free && errors.As(err, &none) && none.About > 0 && slices.Contains(w.settings.list("run.pay"), events.PayFree) {
 			return withHint(err, "%s", again(w.args, "--pay", events.PayPrepaid))
@@ -137,6 +143,9 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		line += " · no receipt yet"
 	}
 	fmt.Fprintln(w.Err, w.fold(line, " · "))
+	if d.Paid > 0 && d.Receipt != nil && !w.turn {
+		fmt.Fprintf(w.Err, "to verify the receipt: %s\n", w.callable("infernet receipt verify "+cutKey(string(d.Job))))
+	}
 	return nil
 }
 

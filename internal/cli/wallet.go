@@ -19,9 +19,17 @@ import (
 const walletIn = 4 * time.Second
 
 func (a *app) walletCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "wallet", Short: "The wallet that jobs are paid from"}
+	cmd := &cobra.Command{
+		Use:   "wallet",
+		Short: "The wallet that jobs are paid from",
+		Long: "Jobs are paid from the wallet that the setting wallet names (or INFERNET_WALLET): file:/path of a file, readable only by you,\n" +
+			"that holds a wallet's address: nostr+walletconnect://… (NIP-47; most wallets have it under Wallet Connect or NWC) or lnd://….\n" +
+			"With qr: each invoice is shown, for any wallet on a phone. Without one only free jobs can be bought, or, beside an\n" +
+			"'infernet up' of your own, with its play money.",
+	}
 	cmd.AddCommand(a.walletBalanceCommand(), a.walletPayCommand(), a.walletInvoiceCommand(),
-		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand())
+		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand(),
+		a.walletAuditCommand(), a.walletOwedCommand(), a.walletWithdrawCommand())
 	return cmd
 }
 

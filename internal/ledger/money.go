@@ -132,25 +132,11 @@ func (l *Ledger) CommitWithin(c Commitment, perDay events.Msat) (first bool, err
 
 // Commitment gives a job's commitment; nil if it has none.
 func (l *Ledger) Commitment(job events.ID) (*Commitment, error) {
-	c := &Commitment{Job: job}
-	var hash string
-	var at int64
-	var preimage sql.NullString
-	err := l.db.QueryRow("select hash, payee, bolt11, amount, at, preimage from commitments where job = ?", string(job)).
-		Scan(&hash, &c.Payee, &c.Bolt11, &c.Amount, &at, &preimage)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
+	all, err := l.commitments("select job, hash, payee, bolt11, amount, at, preimage from commitments where job = ?", string(job))
+	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	if c.Hash, err = wallet.ParseHash(hash); err != nil {
-		return nil, err
-	}
-	if c.At, c.Settled = time.Unix(at, 0), preimage.Valid; c.Settled {
-		c.Preimage, err = wallet.ParsePreimage(preimage.String)
-	}
-	return c, err
+	return &all[0], nil
 }
 
 // Settle writes down that a job's commitment is paid, with the proof.

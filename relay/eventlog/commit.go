@@ -267,6 +267,9 @@ func (l *Log) store(b []byte) error {
 	s, at := l.active, l.active.size.Load()
 	if end := at + int64(len(b)); end > l.grown {
 		grown := max(end, l.grown+growBy)
+		if err := l.mayGrow(grown - l.grown); err != nil {
+			return err
+		}
 		if err := s.f.Grow(grown); err != nil {
 			return err
 		}
@@ -285,8 +288,19 @@ func (l *Log) store(b []byte) error {
 	return nil
 }
 
+// mayGrow says whether a file may grow: some of the disk is left to others, and to what compacting needs.
+func (l *Log) mayGrow(more int64) error {
+	if l.Dir == "" || l.KeepFree <= 0 || Free(l.Dir)-more >= l.KeepFree {
+		return nil
+	}
+	return ErrFull
+}
+
 // roll begins a new segment, and seals the one before.
 func (l *Log) roll() error {
+	if err := l.mayGrow(growBy); err != nil {
+		return err
+	}
 	s := &segment{id: l.lastID + 1, f: &memory{}}
 	s.set(newFresh())
 	s.size.Store(segmentHead)
@@ -296,8 +310,8 @@ func (l *Log) roll() error {
 		if err != nil {
 			return err
 		}
-		s.f = disk{f}
-		if err := errors.Join(s.f.Grow(growBy), second(f.WriteAt(s.head(), 0)), f.Sync(), syncDir(path)); err != nil {
+		s.f = l.onDisk(f)
+		if err := errors.Join(s.f.Grow(growBy), second(s.f.WriteAt(s.head(), 0)), s.f.Sync(), syncDir(path)); err != nil {
 			f.Close()
 			os.Remove(path)
 			return err

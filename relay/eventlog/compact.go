@@ -81,7 +81,7 @@ func (l *Log) copyOf(old *segment) (to *segment, moved map[uint32]Ref, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	to.f = disk{f}
+	to.f = l.onDisk(f)
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -127,7 +127,7 @@ func (l *Log) copyOf(old *segment) (to *segment, moved map[uint32]Ref, err error
 	}
 	to.size.Store(int64(len(b)))
 	to.set(x)
-	return to, moved, errors.Join(second(f.WriteAt(b, 0)), f.Sync())
+	return to, moved, errors.Join(second(to.f.WriteAt(b, 0)), to.f.Sync())
 }
 
 // swap puts a segment in the place of another, between two batches. What was deleted since it was copied is deleted in it

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,7 +28,10 @@ type Options struct {
 	Dir         string        // where it is; in memory if unset
 	SegmentSize int64         // bytes of one file; 32 MiB if unset
 	Sweep       time.Duration // how often segments are looked at for what is deleted; a minute if unset
+	KeepFree    int64         // bytes of the disk that are left to others: no file grows into them; 0 for none
 	Log         *slog.Logger  // nothing is logged if unset
+
+	through func(file) file // tests put a disk in between that fails
 }
 
 // Log is an open log.
@@ -152,7 +156,7 @@ func (l *Log) readSegments() error {
 			}
 			return fmt.Errorf("%s is not a segment of this log: move it elsewhere, or bring back the backup of this folder", path)
 		}
-		all[id] = &segment{id: id, from: from, f: disk{f}}
+		all[id] = &segment{id: id, from: from, f: l.onDisk(f)}
 		l.lastID = max(l.lastID, id)
 	}
 	for _, s := range all { // a crash between the two halves of a compaction
@@ -188,6 +192,13 @@ func (l *Log) readSegments() error {
 	return nil
 }
 
+func (l *Log) onDisk(f *os.File) file {
+	if l.through != nil {
+		return l.through(disk{f})
+	}
+	return disk{f}
+}
+
 func allZero(b []byte) bool {
 	for _, c := range b {
 		if c != 0 {
@@ -204,7 +215,13 @@ func (l *Log) begin() error {
 			return nil
 		}
 	}
-	return l.roll()
+	err := l.roll()
+	if plain(err) == ErrFull && l.active != nil { // what is there is served; writing goes on once there is room
+		l.active.full = true
+		l.failed(err)
+		return nil
+	}
+	return err
 }
 
 func (l *Log) release() {
@@ -241,5 +258,23 @@ func (l *Log) Well() error {
 	return l.broken
 }
 
+// Try is Well that finds out, after a write that failed: where there is room again, it writes something of no meaning.
+func (l *Log) Try() error {
+	err := l.Well()
+	if err == nil || l.Dir != "" && Free(l.Dir) < l.KeepFree+growBy {
+		return err
+	}
+	_, err = l.Do(Write{})
+	return err
+}
+
 // Syncs is how often the disk was synced since the log was opened.
 func (l *Log) Syncs() int64 { return l.syncs.Load() }
+
+// Hold keeps other processes out of a log's folder, until what it gives is closed. It makes the folder if there is none.
+func Hold(dir string) (io.Closer, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return lock(dir)
+}

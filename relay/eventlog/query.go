@@ -156,7 +156,7 @@ func (l *Log) Query(ctx context.Context, q Search) []Found {
 			return true
 		}
 		found := Found{Meta: readMeta(rec.event), Ref: r, Raw: rec.event[metaSize:]}
-		if matches(q.Filter, &found) && (q.Keep == nil || q.Keep(&found)) {
+		if Matches(q.Filter, &found) && (q.Keep == nil || q.Keep(&found)) {
 			n.add(found)
 		}
 		return true
@@ -164,8 +164,8 @@ func (l *Log) Query(ctx context.Context, q Search) []Found {
 	return n.take()
 }
 
-// matches holds an event against a filter, and reads its JSON only if tags are asked for.
-func matches(f nostr.Filter, found *Found) bool {
+// Matches holds an event against a filter, and reads its JSON only if tags are asked for.
+func Matches(f nostr.Filter, found *Found) bool {
 	if f.Kinds != nil && !slices.Contains(f.Kinds, found.Kind) ||
 		f.Since != nil && found.At < *f.Since || f.Until != nil && found.At > *f.Until ||
 		f.IDs != nil && !oneOf(f.IDs, found.ID) || f.Authors != nil && !oneOf(f.Authors, found.Author) {

@@ -45,7 +45,10 @@ func (l *Log) load(s *segment) ([]place, error) {
 	if rest := readRest(s.f, whole, size); rest {
 		l.Log.Error("a segment is damaged; what comes after is not served", "file", logPath(l.Dir, s.id), "at", whole)
 	}
-	return kills, l.sealOne(s)
+	if err := l.sealOne(s); err != nil {
+		l.Log.Error("cannot write an index: it stays in memory, and is made again at the next start", "err", err)
+	}
+	return kills, nil
 }
 
 // readRest says whether anything but zeros follows what is whole.
@@ -113,7 +116,11 @@ func readRecords(f io.ReaderAt, size int64, each func(offset uint32, r record) e
 }
 
 func sizeOf(f file) (int64, error) {
-	info, err := f.(disk).Stat()
+	d, ok := f.(interface{ Stat() (os.FileInfo, error) })
+	if !ok {
+		return 0, errors.New("a file whose size is not known")
+	}
+	info, err := d.Stat()
 	if err != nil {
 		return 0, err
 	}

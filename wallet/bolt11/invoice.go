@@ -35,6 +35,9 @@ const (
 // ErrMalformed is wrapped by every error of Decode.
 var ErrMalformed = errors.New("malformed invoice")
 
+// Named gives the network of invoices that a wallet means by a name.
+var Named = map[string]string{"mainnet": Mainnet, "testnet": Testnet, "signet": Signet, "regtest": Regtest, "simnet": Simnet}
+
 // Invoice is what a bolt11 invoice says.
 type Invoice struct {
 	Network         string

@@ -33,6 +33,7 @@ var (
 	_ wallet.Sealer    = (*Wallet)(nil)
 	_ wallet.Balancer  = (*Wallet)(nil)
 	_ wallet.Networked = (*Wallet)(nil)
+	_ wallet.Lister    = (*Wallet)(nil)
 )
 
 // Open opens the node at lnd://host:port?macaroon=…&cert=…: macaroon is a file, or its bytes in hex or base64; cert is a PEM

@@ -22,6 +22,7 @@ var (
 	_ wallet.Payer    = (*Wallet)(nil)
 	_ wallet.Holder   = (*Wallet)(nil) // asks the wallet whether it can
 	_ wallet.Balancer = (*Wallet)(nil)
+	_ wallet.Lister   = (*Wallet)(nil)
 )
 
 // Open connects to the wallet of a NIP-47 address, in the background.

@@ -26,6 +26,7 @@ var (
 	_ wallet.Holder   = (*Wallet)(nil)
 	_ wallet.Sealer   = (*Wallet)(nil)
 	_ wallet.Balancer = (*Wallet)(nil)
+	_ wallet.Lister   = (*Wallet)(nil)
 )
 
 // Address is the URL of an account: play+ws://host:port/?wallet=<service key>&secret=<the account's secret key>, and

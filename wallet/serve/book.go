@@ -127,6 +127,16 @@ func (b *Book) open(way string) (all []*transaction, err error) {
 	return b.list(selectTransaction+" where way = ? and state in ('pending', 'accepted') order by created", way)
 }
 
+// Hashes are the payment hashes of all that connections have paid or were paid.
+func (b *Book) Hashes() (map[wallet.Hash]bool, error) {
+	all, err := b.list(selectTransaction)
+	hashes := make(map[wallet.Hash]bool, len(all))
+	for _, t := range all {
+		hashes[t.hash()] = true
+	}
+	return hashes, err
+}
+
 func (b *Book) list(query string, args ...any) (all []*transaction, err error) {
 	rows, err := b.db.Query(query, args...)
 	if err != nil {

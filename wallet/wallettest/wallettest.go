@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) Wallets) {
 		"garbage and foreign invoices":            garbage,
 		"a stranger's invoices are nobody else's": strangers,
 		"many payments at once":                   many,
+		"its books show what came and went":       books,
 		"a chosen preimage":                       sealed,
 		"locked, then settled":                    heldAndSettled,
 		"locked, then cancelled":                  heldAndCancelled,
@@ -300,5 +301,46 @@ func sealed(t *testing.T, w Wallets) {
 	}
 	if got := pay(t, w.Payer, v); got != r {
 		t.Error("paying reveals another preimage")
+	}
+}
+
+// books holds the lists of both sides to what was paid, over more than one page.
+func books(t *testing.T, w Wallets) {
+	payee, listed := w.Payee.(wallet.Lister)
+	payer, lists := w.Payer.(wallet.Lister)
+	if !listed || !lists {
+		t.Skip("the wallet does not show its books")
+	}
+	began := time.Now().Add(-2 * time.Second)
+	unpaid := invoice(t, w.Payee, 3*events.Sat)
+	paid := map[wallet.Hash]wallet.Preimage{}
+	for range 23 {
+		v := invoice(t, w.Payee, 2*events.Sat)
+		paid[v.Hash] = pay(t, w.Payer, v)
+	}
+	for way, list := range map[wallet.Way]wallet.Lister{wallet.In: payee, wallet.Out: payer} {
+		found, err := list.Entries(within(t), way, began)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[wallet.Hash]int{}
+		for _, e := range found {
+			r, ours := paid[e.Hash]
+			switch seen[e.Hash]++; {
+			case seen[e.Hash] > 1:
+				t.Errorf("%s: %s is listed twice", way, e.Hash)
+			case e.Hash == unpaid.Hash && (way == wallet.Out || e.State == wallet.Succeeded):
+				t.Errorf("%s: what nobody paid is %s", way, e.State)
+			case ours && (e.State != wallet.Succeeded || e.Amount != 2*events.Sat || e.Description != "infernet test" || e.At.Before(began) || e.Held):
+				t.Errorf("%s: the books say %+v", way, e)
+			case ours && e.Preimage != (wallet.Preimage{}) && e.Preimage != r:
+				t.Errorf("%s: another preimage", way)
+			}
+		}
+		for hash := range paid {
+			if seen[hash] == 0 {
+				t.Errorf("%s: %s is missing", way, hash)
+			}
+		}
 	}
 }

@@ -25,7 +25,14 @@ type Kind struct {
 type Inputs struct {
 	Min, Max int
 	Types    []string
+	Reads    string // what files among them hold: ReadsText or ReadsSound
 }
+
+// What the files hold that a kind reads. A node may know more; what it cannot read it refuses with INVALID_PARAMETER.
+const (
+	ReadsText  = "text" // UTF-8, without a zero byte
+	ReadsSound = "sound"
+)
 
 // ParamType is how a parameter's value reads.
 type ParamType string

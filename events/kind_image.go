@@ -5,7 +5,7 @@ const KindImage = 5100
 
 var kindImage = Kind{
 	Number: KindImage, Name: "image", Alt: "Image generation job",
-	Inputs: Inputs{Min: 1, Max: 1, Types: []string{"text", "url", "event", "job", "blob"}},
+	Inputs: Inputs{Min: 1, Max: 1, Types: []string{"text", "url", "event", "job", "blob"}, Reads: ReadsText},
 	Params: []ParamSpec{
 		{Name: "model", Type: ParamText, About: "model id; any model if missing"},
 		{Name: "size", Type: ParamSize, Min: 16, Max: 4096, About: `pixels, "1024x768"; the model's own if missing`},

@@ -5,7 +5,7 @@ const KindSpeech = 5250
 
 var kindSpeech = Kind{
 	Number: KindSpeech, Name: "text to speech", Alt: "Text to speech job",
-	Inputs: Inputs{Min: 1, Max: 1, Types: []string{"text", "url", "event", "job", "blob"}},
+	Inputs: Inputs{Min: 1, Max: 1, Types: []string{"text", "url", "event", "job", "blob"}, Reads: ReadsText},
 	Params: []ParamSpec{
 		{Name: "model", Type: ParamText, About: "model id; any model if missing"},
 		{Name: "voice", Type: ParamText, MaxLen: 64, About: "one of the model's voices; its own choice if missing"},

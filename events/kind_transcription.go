@@ -5,7 +5,7 @@ const KindTranscription = 5000
 
 var kindTranscription = Kind{
 	Number: KindTranscription, Name: "speech to text", Alt: "Speech to text job",
-	Inputs: Inputs{Min: 1, Max: 1, Types: []string{"url", "event", "job", "blob"}},
+	Inputs: Inputs{Min: 1, Max: 1, Types: []string{"url", "event", "job", "blob"}, Reads: ReadsSound},
 	Params: []ParamSpec{
 		{Name: "model", Type: ParamText, About: "model id; any model if missing"},
 		{Name: "language", Type: ParamText, MaxLen: 16, About: "what is spoken, ISO 639-1; heard by the model if missing"},

@@ -76,7 +76,7 @@ func TestFactsOfTheRelay(t *testing.T) {
 		Name string `json:"name"`
 		NIPs []int  `json:"supported_nips"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&facts); err != nil || facts.Name != "the market" || !strings.HasPrefix(fmt.Sprint(facts.NIPs), "[1 9 11 40 42 45 50 70") {
+	if err := json.NewDecoder(resp.Body).Decode(&facts); err != nil || facts.Name != "the market" || !strings.HasPrefix(fmt.Sprint(facts.NIPs), "[1 9 11 40 42 45 50 70 77") {
 		t.Errorf("facts %+v, %v", facts, err)
 	}
 }

@@ -26,7 +26,7 @@ func TestBudgetTakesTheLedgersWord(t *testing.T) {
 		t.Helper()
 		b, err := OpenBudget(filepath.Join(dir, "budget.db"))
 		if err == nil {
-			err = b.recover(l)
+			err = b.recover(l, nil)
 		}
 		if err != nil {
 			t.Fatal(err)

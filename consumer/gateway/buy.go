@@ -21,20 +21,30 @@ type wish struct {
 	options Options
 	who     string // the app key's id; "" without one
 	model   string
+	cards   []string // words that the name of a card has to have, lower case
+	stays   bool     // nobody waits for its end on this connection: the gateway's next run goes on with what was paid
 }
 
 // wish makes a request's wish: its order lacks what the kind needs.
 func (g *Gateway) wish(r *http.Request, kind int, model string, options Options) (*wish, error) {
-	w := &wish{options: options, who: httpd.CallerOf(r.Context()).Key, model: strings.ToLower(model)}
+	return g.wishOf(httpd.CallerOf(r.Context()).Key, kind, model, options)
+}
+
+// wishOf makes a wish of the app key who, "" without one.
+func (g *Gateway) wishOf(who string, kind int, model string, options Options) (*wish, error) {
+	w := &wish{options: options, who: who, model: strings.ToLower(model)}
 	if w.model == "" {
 		return nil, invalid("model", "model is missing; what there is: GET /v1/models")
 	}
 	if w.model == anyModel {
 		w.model = ""
 	}
-	limit, err := g.budget.Limit(w.who)
-	if err != nil {
-		return nil, err
+	var limit Limit
+	if g.budget != nil { // a batch has none
+		var err error
+		if limit, err = g.budget.Limit(w.who); err != nil {
+			return nil, err
+		}
 	}
 	if len(limit.Models) > 0 && !slices.Contains(limit.Models, w.model) {
 		param := "model"
@@ -72,6 +82,11 @@ const maxTries = 3
 // told each step.
 func (g *Gateway) buy(ctx context.Context, w *wish, watch func(consumer.Step)) (*consumer.Delivery, error) {
 	if w.order.Way == consumer.Auction {
+		if len(w.order.Require) > 0 { // nobody waits for offers that cannot come
+			if _, err := g.rank(ctx, w); err != nil {
+				return nil, err
+			}
+		}
 		if len(w.options.Only) > 0 {
 			w.order.Only = w.options.Only
 		}
@@ -130,7 +145,11 @@ func (g *Gateway) rank(ctx context.Context, w *wish) ([]choose.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	candidates, err := g.candidates(ctx, w, nodes)
+	able, err := hardware(nodes, w)
+	if err != nil {
+		return nil, err
+	}
+	candidates, err := g.candidates(ctx, w, able)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +245,7 @@ func (g *Gateway) try(ctx context.Context, w *wish, order consumer.Order, most e
 		}
 		watch(s)
 	})
-	g.finish(h, noted, err)
+	g.finish(w, h, noted, err)
 	return got, err
 }
 
@@ -235,14 +254,14 @@ const afterIn = 2 * time.Minute
 
 // finish settles an order, and looks after a job that goes on without its client: it is cancelled, and what is still out
 // for it is followed until its end.
-func (g *Gateway) finish(h *hold, job events.ID, err error) {
+func (g *Gateway) finish(w *wish, h *hold, job events.ID, err error) {
 	var left *consumer.LeftError
 	var vanished *consumer.VanishedError
-	open := errors.As(err, &left) || errors.As(err, &vanished) && vanished.Held
+	open := errors.As(err, &left) && !left.Back || errors.As(err, &vanished) && vanished.Held
 	if err := h.settle(g.Consumer.Ledger, !open); err != nil {
 		g.Log.Error("cannot settle a budget", "job", job, "err", err)
 	}
-	if !open || job == "" {
+	if !open || job == "" || w.stays && g.ctx.Err() != nil {
 		return
 	}
 	g.after.Go(func() {

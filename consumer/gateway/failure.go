@@ -214,12 +214,14 @@ func refuseOpenAI(w http.ResponseWriter, _ *http.Request, no *httpd.Refusal) {
 	writeJSON(w, f.Status, map[string]any{"error": f})
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) { writeAs(w, status, "application/json", v) }
+
+func writeAs(w http.ResponseWriter, status int, mime string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // own types, strings and numbers
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mime)
 	w.WriteHeader(status)
 	w.Write(append(body, '\n'))
 }

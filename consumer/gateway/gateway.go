@@ -20,6 +20,7 @@ import (
 	"infernet/consumer"
 	"infernet/events"
 	"infernet/internal/httpd"
+	"infernet/internal/notify"
 )
 
 // Config says with what a gateway buys. Consumer and Path are needed.
@@ -32,8 +33,15 @@ type Config struct {
 	Life     time.Duration   // until a job's deadline; 5 minutes if unset
 	Owners   []events.PubKey // Nostr keys that may buy by signing (NIP-98); nobody else's may
 	Keys     bool            // app keys are needed on this machine, too; everywhere else they always are
-	Log      *slog.Logger
-	Now      func() time.Time
+
+	Alarm func(who string, a consumer.Alarm) // told when a half, four fifths and all of a caller's day are spent; may be nil
+
+	// Notices gives the notices before one (0: the newest), and Prove what proves a job's receipt; not answered if unset.
+	Notices func(ctx context.Context, before int64, limit int) ([]notify.Notice, error)
+	Prove   func(ctx context.Context, job events.ID) (*events.Proof, error)
+
+	Log *slog.Logger
+	Now func() time.Time
 }
 
 // Gateway buys for whoever asks over HTTP.
@@ -42,6 +50,9 @@ type Gateway struct {
 	budget *Budget
 	roster *roster
 	record *record
+	shelf  *shelf
+	tasks  *tasks
+	keys   *httpd.Keys // of the server that it is mounted into
 
 	ctx   context.Context // of what goes on after a request has ended
 	stop  context.CancelFunc
@@ -66,11 +77,20 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := budget.recover(c.Consumer.Ledger); err != nil {
+	budget.alarm, budget.maxDay = c.Alarm, c.MaxDay
+	g := &Gateway{Config: c, budget: budget, roster: newRoster(c.Consumer, c.Now), record: newRecord(c.Now), tasks: &tasks{of: map[events.ID]*task{}}}
+	g.shelf = &shelf{budget.db, g.filesOf}
+	open, err := g.shelf.open()
+	if err == nil {
+		err = budget.recover(c.Consumer.Ledger, triesOf(open))
+	}
+	if err != nil {
 		return nil, errors.Join(err, budget.Close())
 	}
-	g := &Gateway{Config: c, budget: budget, roster: newRoster(c.Consumer, c.Now), record: newRecord(c.Now)}
 	g.ctx, g.stop = context.WithCancel(context.Background())
+	for _, job := range open {
+		g.takeUp(job)
+	}
 	return g, nil
 }
 
@@ -92,16 +112,11 @@ const maxBody = 1 << 20
 
 // Mount puts the gateway's paths into a server.
 func (g *Gateway) Mount(s *httpd.Server) {
-	open := httpd.Rules{
-		Access: httpd.Optional, Placeholder: true, Scope: Scope, MaxBody: maxBody, Refuse: refuseOpenAI,
-		When: func(r *http.Request) bool { return !g.Keys && httpd.Local(r) },
-	}
+	g.keys = s.Keys
 	mount := func(pattern string, refuse httpd.Refuser, most int64, h http.HandlerFunc) {
-		rules := open
-		rules.Refuse, rules.MaxBody = refuse, most
-		s.Mount(pattern, rules, h)
-		rules.When, rules.Access, rules.Placeholder, rules.Allow = nil, httpd.Known, false, g.may
-		s.Mount(pattern, rules, h)
+		here, elsewhere := g.rules(refuse, most)
+		s.Mount(pattern, here, h)
+		s.Mount(pattern, elsewhere, h)
 	}
 	mount("POST /v1/chat/completions", refuseOpenAI, maxBody, g.serveChat)
 	mount("POST /v1/completions", refuseOpenAI, maxBody, g.serveCompletion)
@@ -120,6 +135,18 @@ func (g *Gateway) Mount(s *httpd.Server) {
 	for _, method := range []string{"GET", "POST", "DELETE"} {
 		mount(method+" /v1/", refuseOpenAI, maxBody, serveNothing)
 	}
+	g.mountREST(s, mount)
+}
+
+// rules are those of requests from this machine, which need no key unless Config says so, and of all others.
+func (g *Gateway) rules(refuse httpd.Refuser, most int64) (here, elsewhere httpd.Rules) {
+	here = httpd.Rules{
+		Access: httpd.Optional, Placeholder: true, Scope: Scope, MaxBody: most, Refuse: refuse,
+		When: func(r *http.Request) bool { return !g.Keys && httpd.Local(r) },
+	}
+	elsewhere = here
+	elsewhere.When, elsewhere.Access, elsewhere.Placeholder, elsewhere.Allow = nil, httpd.Known, false, g.may
+	return here, elsewhere
 }
 
 // may says whether a caller may spend: apps with a key, and the owner; anybody has some Nostr key.

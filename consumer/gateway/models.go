@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"infernet/consumer"
 	"infernet/events"
 )
 
@@ -29,13 +30,24 @@ type modelMarket struct {
 
 // Models are the models that living nodes run, by name.
 func (g *Gateway) Models(ctx context.Context) (all []Model, err error) {
+	return g.modelsOf(ctx, func(consumer.Node) bool { return true }, func(events.ModelOffer) bool { return true })
+}
+
+// modelsOf are those of some nodes.
+func (g *Gateway) modelsOf(ctx context.Context, at func(consumer.Node) bool, which func(events.ModelOffer) bool) (all []Model, err error) {
 	nodes, err := g.roster.living(ctx)
 	if err != nil {
 		return nil, err
 	}
 	per := map[string]events.Msat{}
 	for _, n := range nodes {
+		if !at(n) {
+			continue
+		}
 		for _, m := range n.Profile.Market.Models {
+			if !which(m) {
+				continue
+			}
 			i := slices.IndexFunc(all, func(x Model) bool { return x.ID == m.ID })
 			if i < 0 {
 				i = len(all)

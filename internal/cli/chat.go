@@ -165,6 +165,7 @@ func (c *chat) say(ctx context.Context, line string) error {
 		return err
 	}
 	show := c.newShower(c.order.verbose)
+	show.turn = true
 	show.plain, show.poor, show.free = order.Way == consumer.Plain, c.buyer.Wallet == nil, order.MaxCost == 0
 	got, err := c.buyer.Do(ctx, order, show.step)
 	if err := show.end(got, err); err != nil {

@@ -58,6 +58,9 @@ const nodeAbout = "This is a node that sells what its machine can compute. It is
 // historyScope is what an app key must be for, to read what people look at.
 const historyScope = "history"
 
+// steerScope is what an app key must be for, to change how the node deals.
+const steerScope = "steer"
+
 // mountNode mounts what a node shows its owner: whether it reaches its relays, and its history.
 func (a *app) mountNode(door *httpd.Server, p *pool.Pool, rooms *records) error {
 	connected := func() (n int) {
@@ -98,17 +101,11 @@ func mountHistory(door *httpd.Server, rooms *records, owners ...string) {
 		return who.Key != ""
 	}}
 	reader := func(ctx context.Context) (store.Reader, error) {
-		timer := time.NewTimer(openIn)
-		defer timer.Stop()
-		select {
-		case <-rooms.opened:
-		case <-timer.C:
-		case <-ctx.Done():
+		r, err := rooms.history(ctx)
+		if err != nil {
+			return nil, httpd.Fail(503, "%v", err)
 		}
-		if o := rooms.owner.Load(); o != nil {
-			return o, nil
-		}
-		return nil, httpd.Fail(503, "the history is not open; the log says why")
+		return r, nil
 	}
 	op := func(path, id, summary, text string, fails ...int) httpd.Operation {
 		return httpd.Operation{

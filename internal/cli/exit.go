@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"infernet/consumer"
+	"infernet/consumer/quorum"
 	"infernet/engine"
 	"infernet/events"
 	"infernet/internal/blob"
 	"infernet/internal/bunker"
 	"infernet/internal/guard"
+	"infernet/internal/ledger"
 	"infernet/wallet"
 )
 
@@ -81,6 +83,7 @@ func explain(err error, args []string) (code int, message, hint string) {
 func meaning(err error, args []string) (code int, hint string) {
 	var (
 		wrong     *usageError
+		disagree  *quorum.DisagreeError
 		none      *consumer.NoOffersError
 		left      *consumer.LeftError
 		cancelled *consumer.CancelledError
@@ -91,13 +94,20 @@ func meaning(err error, args []string) (code int, hint string) {
 		invoice   *consumer.BadInvoiceError
 		result    *consumer.BadResultError
 		param     *events.ParamError
+		other     *wrongFile
 		dear      *blob.DearError
 	)
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &other):
+		return exitUsage, other.hint(args)
 	case errors.As(err, &param):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &left) && left.Back:
+		return exitInterrupted, "infernet job show " + cutKey(string(left.Job))
+	case errors.As(err, &left) && left.Held:
+		return exitInterrupted, remark("infernet job watch "+cutKey(string(left.Job)), "until the money is back")
 	case errors.As(err, &left):
 		return exitInterrupted, fmt.Sprintf("infernet job watch %s  # or: infernet job cancel %[1]s", cutKey(string(left.Job)))
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
@@ -135,6 +145,12 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitFailed, remark("infernet market prices", "and raise --max-cost")
 	case errors.As(err, &refused) && refused.Owed > 0:
 		return exitFailed, "infernet wallet withdraw " + cutKey(string(refused.Job))
+	case errors.As(err, &disagree):
+		return exitBad, remark("infernet market known", "who said what most did not")
+	case errors.Is(err, ledger.ErrBudget):
+		return exitUnpaid, "infernet costs"
+	case batchCode(err) != 0:
+		return batchCode(err), ""
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
 	case errors.Is(err, consumer.ErrUnknownNode):

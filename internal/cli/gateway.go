@@ -7,9 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"infernet/consumer"
 	"infernet/consumer/gateway"
 	"infernet/events"
 	"infernet/internal/httpd"
+	"infernet/internal/notify"
+	"infernet/internal/store"
 )
 
 func (a *app) gatewayCommand() *cobra.Command {
@@ -24,6 +27,9 @@ func (a *app) gatewayCommand() *cobra.Command {
 			"'infernet up' has the same on the relay's address.\n\n" +
 			"Requests may say how they are bought, in a field infernet or in headers: max_cost_sats (X-Infernet-Max-Cost), node, pay, way,\n" +
 			"deadline_s, sort, only, ignore, order, max_price. Budgets for a day and for each app: 'infernet budget'.\n\n" +
+			"Beside it is our own API, /api/v1: jobs of every kind that go on by themselves, with streams that late listeners hear from the\n" +
+			"beginning (WebSocket and server-sent events), offers, nodes, estimates, budgets, keys, receipts and notices. /docs describes\n" +
+			"it, /openapi.json for programs.\n\n" +
 			"Apps on this machine need no key while it listens to this machine only and gateway.keys is not set; any other has to show an\n" +
 			"app key.",
 		Example:     "infernet gateway --listen 127.0.0.1:0",
@@ -105,9 +111,12 @@ func (a *app) openGateway(ctx context.Context, part string) (g *gateway.Gateway,
 		owners = []events.PubKey{owner}
 	}
 	g, err = gateway.New(gateway.Config{
-		Owners:   owners,
+		Owners: owners, Alarm: func(who string, m consumer.Alarm) { a.alarm("apps ("+callerName(who)+") in a day", m) },
 		Consumer: buyer, Path: s.path("gateway.db"), MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
 		MaxDay: events.Msat(s.number("gateway.max_day")) * events.Sat, Pay: s.list("run.pay"), Life: s.duration("run.deadline"),
+		Notices: a.newestNotices, Prove: func(ctx context.Context, job events.ID) (*events.Proof, error) {
+			return a.ledgerProof(ctx, string(job))
+		},
 		Keys: s.yes("gateway.keys") || s.text(part+".url") != "" || !loopback(s.text(part+".listen")), Log: a.log,
 	})
 	if err != nil {
@@ -118,6 +127,15 @@ func (a *app) openGateway(ctx context.Context, part string) (g *gateway.Gateway,
 		defer closeBuyer()
 		return g.Close()
 	}, nil
+}
+
+// newestNotices are the notices before one (0: the newest).
+func (a *app) newestNotices(ctx context.Context, before int64, limit int) (found []notify.Notice, err error) {
+	err = a.look(ctx, func(r store.Reader) error {
+		found, err = r.Notices(ctx, store.NoticeQuery{Before: before, Limit: limit})
+		return err
+	})
+	return found, err
 }
 
 // loopback says whether an address is reached from this machine only.

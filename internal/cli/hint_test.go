@@ -143,7 +143,7 @@ func filled(format string) string {
 }
 
 // programs are what a hint may begin with, besides infernet.
-var programs = []string{"make", "brew", "apt-get", "rm", "cd", "npm", "echo", "ffmpeg", "pip-compile", "chmod", "mkdir", "mv", "ls", "head", "unset", "getent", "timedatectl", "lncli", "nvidia-smi", "docker", "${EDITOR:-vi}", "9", "x"}
+var programs = []string{"make", "brew", "apt-get", "rm", "cd", "npm", "echo", "ffmpeg", "pip-compile", "chmod", "mkdir", "mv", "ls", "head", "unset", "getent", "iconv", "timedatectl", "lncli", "nvidia-smi", "docker", "${EDITOR:-vi}", "9", "x"}
 
 // pastes says why a hint is no command that can be pasted.
 func pastes(hint string) error {

@@ -34,6 +34,9 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if o.estimate {
+				return a.estimate(cmd.Context(), order)
+			}
 			c, done, err := a.buyer(cmd.Context())
 			if err != nil {
 				return err
@@ -84,6 +87,9 @@ func (a *app) jobWatchCommand() *cobra.Command {
 		Annotations: says("as run"),
 		Args:        cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOut("--out", file); err != nil {
+				return err
+			}
 			id, end, err := a.findJob(args[0])
 			if err != nil {
 				return err
@@ -103,6 +109,9 @@ func (a *app) jobWatchCommand() *cobra.Command {
 			defer done()
 			show := a.newShower(verbose)
 			show.file = file
+			if paid, err := c.Ledger.Commitment(id); err == nil && paid != nil {
+				show.stage.paid = paid.Settled
+			}
 			got, err := c.Resume(cmd.Context(), id, show.step)
 			return show.end(got, err)
 		},

@@ -138,6 +138,9 @@ func (a *app) getFile(ctx context.Context, m mover, b events.Blob, out string) e
 	if out == "" && a.json {
 		return withHint(usage("--json needs --out: the file itself goes to stdout"), "%s", again(a.args, "--out", "FILE"))
 	}
+	if err := checkOut("--out", out); err != nil {
+		return err
+	}
 	temp, err := os.CreateTemp(filepath.Dir(or(out, filepath.Join(os.TempDir(), "x"))), ".infernet-")
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type orderFlags struct {
 	temperature         float64
 	kind                int
 	first, noStream     bool
+	asIs                bool
 	open, encrypted     bool
 	params              []string
 	inputs              []string // small files, and what the node is to fetch
@@ -35,6 +36,7 @@ type orderFlags struct {
 	file, output, dir   string
 	verbose             bool
 	priority            string
+	estimate            bool
 	router              routerFlags
 }
 
@@ -72,10 +74,12 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.StringVar(&o.output, "output", "", "type of the result, as audio/wav; the kind's usual one if not given")
 	f.StringVarP(&o.file, "out", "o", "", "file for the result, which may be sound or a picture")
 	f.StringArrayVar(&o.files, "file", nil, "file of any size to work on, sent encrypted to the node; buys directly")
+	f.BoolVar(&o.asIs, "as-is", false, "send files also where this kind of job reads another sort, to a node that takes them")
 	f.Int64Var(&o.sizeIn, "size-in", 0, "units of all that the node fetches; 4096 each if not given")
 	f.StringVar(&o.dir, "out-dir", "", "folder for the files of the result")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
 	f.StringVar(&o.priority, "priority", "normal", "low, normal or high: what the price is multiplied with, and the place in the queue")
+	f.BoolVar(&o.estimate, "estimate", false, "only say what it would cost, from what to what, and what that is made of")
 	o.router.add(cmd)
 }
 
@@ -89,7 +93,7 @@ func kindNames() string {
 }
 
 // attach reads a file as an input that holds it.
-func attach(path string) (events.Input, error) {
+func attach(kind events.Kind, path string, asIs bool) (events.Input, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return events.Input{}, usage("--input: %w", err)
@@ -98,11 +102,15 @@ func attach(path string) (events.Input, error) {
 		return events.Input{}, withHint(usage("--input %s: %d bytes, at most %d travel in an event", path, info.Size(), events.MaxEncrypted*3/4),
 			"ffmpeg -i %s -ac 1 -c:a libopus -b:a 16k small.ogg  # 12 s of speech fit", quoted(path))
 	}
+	mime, err := fileType(kind, "--input", path, asIs)
+	if err != nil {
+		return events.Input{}, err
+	}
 	body, err := os.ReadFile(path)
 	if err != nil {
 		return events.Input{}, err
 	}
-	return events.Input{Value: events.DataURL(mimeOf(path, body), body), Type: "url"}, nil
+	return events.Input{Value: events.DataURL(mime, body), Type: "url"}, nil
 }
 
 // mimeOf is a file's type, by its ending, else by what is in it.
@@ -137,11 +145,17 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	if err := checkOrder(&order); err != nil {
 		return order, err
 	}
+	if err := checkOut("--out", o.file); err != nil {
+		return order, err
+	}
+	if err := checkOutDir("--out-dir", o.dir); err != nil {
+		return order, err
+	}
 	if prompt != "" {
 		order.Inputs = append(order.Inputs, events.Input{Value: prompt, Type: "text"})
 	}
 	for _, raw := range o.inputs {
-		in, err := input(raw)
+		in, err := input(events.Kinds[o.kind], raw, o.asIs)
 		if err != nil {
 			return order, err
 		}
@@ -188,14 +202,33 @@ func (a *app) order(cmd *cobra.Command, o *orderFlags, prompt string) (consumer.
 	if !o.noStream && !sealed && order.Way != consumer.Plain && events.Kinds[o.kind].Takes("stream") {
 		set("", "stream", "true")
 	}
-	return order, events.Kinds[order.Kind].Check(&events.Request{Kind: order.Kind, Inputs: order.Inputs, Params: order.Params})
+	return order, checkKind(&order)
+}
+
+// checkKind holds an order against the table of its kind, before any of its files is sent.
+func checkKind(o *consumer.Order) error {
+	req := &events.Request{Kind: o.Kind, Inputs: o.Inputs, Params: o.Params, Output: o.Output, SizeIn: o.SizeIn}
+	for range o.Files { // as they will be
+		req.Inputs = append(slices.Clip(req.Inputs), events.Input{Value: strings.Repeat("0", 64), Type: "blob"})
+	}
+	if err := events.Kinds[o.Kind].Check(req); err != nil {
+		return err
+	}
+	for _, p := range o.Params {
+		for _, value := range p.Values {
+			if err := checkText(p.Name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return checkJSON(events.Kinds[o.Kind], o.Params)
 }
 
 // keyStart is the beginning of a key, as tables print it, or more of it.
 var keyStart = regexp.MustCompile(`^[0-9a-f]{8,63}$`)
 
 // input reads what --input says: a small file, or what the node is to fetch.
-func input(raw string) (events.Input, error) {
+func input(of events.Kind, raw string, asIs bool) (events.Input, error) {
 	kind, value, _ := strings.Cut(raw, ":")
 	switch kind {
 	case "http", "https":
@@ -211,7 +244,7 @@ func input(raw string) (events.Input, error) {
 		}
 		return events.Input{Value: value, Type: kind}, nil
 	}
-	return attach(raw)
+	return attach(of, raw, asIs)
 }
 
 // addFiles adds files of any size, and where those of the result go.
@@ -223,7 +256,11 @@ func (o *orderFlags) addFiles(order *consumer.Order) (err error) {
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 			return usage("--file %s: there is no such file", path)
 		}
-		order.Files = append(order.Files, consumer.InFile{Path: path})
+		mime, err := fileType(events.Kinds[order.Kind], "--file", path, o.asIs)
+		if err != nil {
+			return err
+		}
+		order.Files = append(order.Files, consumer.InFile{Path: path, Mime: mime})
 	}
 	if order.SizeIn = o.sizeIn; o.sizeIn < 0 {
 		return usage("--size-in %d is below 0", o.sizeIn)
@@ -290,7 +327,10 @@ func (a *app) prompt(args []string) (string, error) {
 		if len(arg) > events.MaxEvent {
 			return "", usage("the prompt has %d bytes, no event carries more than %d", len(arg), events.MaxEvent)
 		}
-		return arg, notEmpty(arg)
+		if err := notEmpty(arg); err != nil {
+			return "", err
+		}
+		return arg, checkText("the prompt", arg)
 	}
 	body, err := io.ReadAll(io.LimitReader(a.In, events.MaxEvent+1))
 	if err != nil {
@@ -302,7 +342,7 @@ func (a *app) prompt(args []string) (string, error) {
 	if strings.TrimSpace(string(body)) == "" {
 		return "", withHint(usage("nothing came on stdin"), "echo %s | infernet run -", quoted(tryPrompt))
 	}
-	return string(body), nil
+	return string(body), checkText("what came on stdin", string(body))
 }
 
 // onePrompt wants the prompt as one argument, which newcomers forget to quote; none where a file is the input.

@@ -80,8 +80,44 @@ func (w *waiting) heard(next string) {
 	}
 }
 
+// stage is how far a job is: who goes on with one hears what was said before in any order, and a payment that was made is
+// not waited for.
+type stage struct {
+	at   int
+	paid bool
+}
+
+// stageOf is where in a job's life a message has its place; 0 if it begins one.
+func stageOf(m events.Message) int {
+	switch m.(type) {
+	case *events.Request:
+		return 0
+	case *events.Offer, *events.Award:
+		return 1
+	case *events.Invoice:
+		return 2
+	case *events.Running:
+		return 3
+	}
+	return 4
+}
+
 // next is what a job waits for once a step is done; "" if the step changes nothing.
-func next(s consumer.Step) string {
+func (p *stage) next(s consumer.Step) string {
+	if s.Message == nil {
+		p.paid = p.paid || strings.HasPrefix(s.Note, "paid ") && s.Storage == 0
+		if p.paid && p.at == 2 {
+			return "the work of the node that was paid"
+		}
+		return ""
+	}
+	at := stageOf(s.Message)
+	if at > 0 && at < p.at {
+		return ""
+	}
+	if p.at = at; at == 0 {
+		p.paid = false
+	}
 	switch m := s.Message.(type) {
 	case *events.Request:
 		switch {
@@ -94,6 +130,9 @@ func next(s consumer.Step) string {
 	case *events.Award:
 		return "the node that was chosen"
 	case *events.Invoice:
+		if p.paid {
+			return "the work of node " + cutKey(string(m.Author))
+		}
 		return "the wallet to pay " + m.Amount.Human()
 	case *events.Running:
 		return "the work of node " + cutKey(string(m.Author))

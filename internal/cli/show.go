@@ -21,8 +21,10 @@ type shower struct {
 	plain    bool   // plain NIP-90 knows no receipts
 	poor     bool   // there is no wallet
 	free     bool   // nothing is to be paid
+	turn     bool   // of a conversation: what is the same each time is not said
 	streamed strings.Builder
 	waiting  *waiting
+	stage    stage
 	broken   bool // the stream's last line was ended, for a line of the conversation
 }
 
@@ -47,7 +49,7 @@ func (w *shower) step(s consumer.Step) {
 	case s.Delta != "":
 		defer w.waiting.text(s.Delta)
 	default:
-		w.waiting.heard(next(s))
+		w.waiting.heard(w.stage.next(s))
 	}
 	if s.Delta != "" {
 		w.streamed.WriteString(s.Delta)
@@ -141,6 +143,9 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 		line += " · no receipt yet"
 	}
 	fmt.Fprintln(w.Err, w.fold(line, " · "))
+	if d.Paid > 0 && d.Receipt != nil && !w.turn {
+		fmt.Fprintf(w.Err, "to verify the receipt: %s\n", w.callable("infernet receipt verify "+cutKey(string(d.Job))))
+	}
 	return nil
 }
 

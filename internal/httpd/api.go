@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"path"
+	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -20,6 +23,7 @@ type Operation struct {
 	Status  int    // of success; 200, or 204 without a body, if unset
 	Fails   []int  // statuses of refusals, beside those of the rules
 	Rules
+	Others *Rules // of the requests that Rules.When leaves; none of them is served if nil
 }
 
 // Handle mounts an operation and puts it into the document. I's fields are what is asked for, O's what is answered: path,
@@ -29,15 +33,20 @@ type Operation struct {
 func Handle[I, O any](s *Server, op Operation, do func(ctx context.Context, in *I) (*O, error)) {
 	register(s, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := do(ctx, in)
-		if err == nil {
-			return out, nil
+		if err != nil {
+			return nil, s.own(op, err)
 		}
-		if _, own := err.(huma.StatusError); own {
-			return nil, err
-		}
-		s.Log.Error("an operation failed", "operation", op.ID, "err", err)
-		return nil, Fail(http.StatusInternalServerError, "this is a fault of the server; its log says more")
+		return out, nil
 	})
+}
+
+// own is an operation's error as its caller may read it.
+func (s *Server) own(op Operation, err error) error {
+	if _, own := err.(huma.StatusError); own {
+		return err
+	}
+	s.Log.Error("an operation failed", "operation", op.ID, "err", err)
+	return Fail(http.StatusInternalServerError, "this is a fault of the server; its log says more")
 }
 
 // Describe puts an operation into the document that is mounted as a plain handler. Nothing is held against I and O.
@@ -50,12 +59,13 @@ func Describe[I, O any](s *Server, op Operation) {
 
 // openAPI makes the document, and what mounts its operations.
 func (s *Server) openAPI() {
+	problems()
 	config := huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info:    &huma.Info{Title: s.Title, Version: s.Version, License: &huma.License{Name: "MIT", Identifier: "MIT"}},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas: huma.NewMapRegistry("#/components/schemas/", namer()),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"nostr": {Type: "http", Scheme: "Nostr", Description: "A signed event of kind 27235 for this URL, method and body (NIP-98), in base64; it is good once, for 60 seconds."},
 					"key":   {Type: "http", Scheme: "bearer", Description: "An app key. A browser's WebSocket shows it as the subprotocol `" + KeyProtocol + "<app key>`."},
@@ -67,6 +77,23 @@ func (s *Server) openAPI() {
 	}
 	s.api = huma.NewAPI(config, humago.NewAdapter(mounter{s}, ""))
 	s.paper = huma.NewAPI(config, humago.NewAdapter(nowhere{}, ""))
+}
+
+// namer names types in the document: as they are called, and with their package before where another one has the name.
+func namer() func(t reflect.Type, hint string) string {
+	taken := map[string]reflect.Type{}
+	return func(t reflect.Type, hint string) string {
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		name := huma.DefaultSchemaNamer(t, hint)
+		if other := taken[name]; other != nil && other != t && t.Name() != "" {
+			room := path.Base(t.PkgPath())
+			name = strings.ToUpper(room[:1]) + room[1:] + name
+		}
+		taken[name] = t
+		return name
+	}
 }
 
 func (op Operation) huma(maxBody int64) huma.Operation {
@@ -89,11 +116,21 @@ func (op Operation) huma(maxBody int64) huma.Operation {
 	return h
 }
 
+// rules are all that it is mounted by.
+func (op Operation) rules() []Rules {
+	if op.Others == nil {
+		return []Rules{op.Rules}
+	}
+	return []Rules{op.Rules, *op.Others}
+}
+
 // mounter mounts operations as everything else is.
 type mounter struct{ s *Server }
 
 func (m mounter) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
-	m.s.Mount(pattern, m.s.mounting, http.HandlerFunc(handler))
+	for _, rules := range m.s.mounting {
+		m.s.Mount(pattern, rules, http.HandlerFunc(handler))
+	}
 }
 
 func (m mounter) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.s.ServeHTTP(w, r) }
@@ -102,7 +139,7 @@ func (m mounter) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.s.ServeHT
 func register[I, O any](s *Server, op Operation, do func(ctx context.Context, in *I) (*O, error)) {
 	s.registering.Lock()
 	defer s.registering.Unlock()
-	s.mounting = op.Rules
+	s.mounting = op.rules()
 	huma.Register(s.api, op.huma(s.MaxBody), do)
 	s.document.Store(nil)
 }

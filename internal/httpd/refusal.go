@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -26,9 +27,29 @@ func refusal(status int, format string, args ...any) *Refusal {
 // Refuser writes a refusal for a mount whose clients expect a shape of their own. Headers are set already.
 type Refuser func(w http.ResponseWriter, r *http.Request, no *Refusal)
 
+// Problem is a refusal as it is written: a problem document (RFC 9457) with a code for programs and facts beside it.
+type Problem struct {
+	huma.ErrorModel
+	Code  string `json:"code,omitempty" doc:"what is wrong, for programs"`
+	Facts any    `json:"infernet,omitempty" doc:"what is known beside it: the job, its node, what was paid"`
+}
+
+// problems makes the library write its own refusals as Problems, and describe them so.
+var problems = sync.OnceFunc(func() {
+	plain := huma.NewError
+	huma.NewError = func(status int, text string, errs ...error) huma.StatusError {
+		return &Problem{ErrorModel: *plain(status, text, errs...).(*huma.ErrorModel)}
+	}
+})
+
 // Fail is an error for an operation to return: a status and what is wrong and what to do.
 func Fail(status int, format string, args ...any) error {
-	return huma.NewError(status, fmt.Sprintf(format, args...))
+	return FailAs(status, "", nil, fmt.Sprintf(format, args...))
+}
+
+// FailAs is Fail with a code for programs, and facts (nil if there are none).
+func FailAs(status int, code string, facts any, text string) error {
+	return &Problem{huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: text}, code, facts}
 }
 
 // refuse writes a refusal: a problem document (RFC 9457), if the mount has no form of its own.

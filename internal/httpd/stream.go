@@ -61,6 +61,11 @@ func (e *Events) write(text string) error {
 // Stream mounts an operation that answers with server-sent events, and puts it into the document: data says of each name
 // the type that its events carry. do runs until it returns, the client leaves or the server ends; its ctx says so.
 func Stream[I any](s *Server, op Operation, data map[string]any, do func(ctx context.Context, in *I, to *Events) error) {
+	StreamOf(s, op, data, func(_ context.Context, in *I) (*I, error) { return in, nil }, do)
+}
+
+// StreamOf is Stream of something that has to be found first: what find refuses is answered as by Handle.
+func StreamOf[I, T any](s *Server, op Operation, data map[string]any, find func(ctx context.Context, in *I) (T, error), do func(ctx context.Context, of T, to *Events) error) {
 	registry := s.api.OpenAPI().Components.Schemas
 	var kinds []*huma.Schema
 	for _, name := range slices.Sorted(maps.Keys(data)) {
@@ -80,10 +85,14 @@ func Stream[I any](s *Server, op Operation, data map[string]any, do func(ctx con
 	}}
 	s.registering.Lock()
 	defer s.registering.Unlock()
-	s.mounting = op.Rules
-	huma.Register(s.api, h, func(_ context.Context, in *I) (*huma.StreamResponse, error) {
+	s.mounting = op.rules()
+	huma.Register(s.api, h, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
+		of, err := find(ctx, in)
+		if err != nil {
+			return nil, s.own(op, err)
+		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
-			s.stream(ctx, op, func(run context.Context, to *Events) error { return do(run, in, to) })
+			s.stream(ctx, op, func(run context.Context, to *Events) error { return do(run, of, to) })
 		}}, nil
 	})
 	s.document.Store(nil)

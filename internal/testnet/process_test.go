@@ -19,6 +19,7 @@ import (
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
 	"infernet/internal/testnet/lightning"
+	"infernet/internal/testnet/peers"
 	"infernet/provider"
 	"infernet/relay"
 	"infernet/wallet"
@@ -42,6 +43,7 @@ type process struct {
 	Go       string
 	Free     bool      // a provider wants no money
 	Shopping *shopping // a consumer buys many jobs
+	Batch    *batching // a consumer buys the lines of a file
 
 	hear func(line string) // told each line that it says; may be nil
 }
@@ -62,7 +64,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(lightning.Run(m))
+	code := lightning.Run(m)
+	peers.Forget()
+	os.Exit(code)
 }
 
 // at kills the process with no chance to tidy up.
@@ -160,6 +164,9 @@ func (p *process) buy(ctx context.Context, w wallet.Payer, l *ledger.Ledger) err
 	}
 	if p.Shopping != nil {
 		return p.shop(ctx, c, l)
+	}
+	if p.Batch != nil {
+		return p.batch(ctx, c)
 	}
 	var got *consumer.Delivery
 	if p.Resume {

@@ -74,7 +74,7 @@ func peer(t *testing.T) string {
 
 func ours(t *testing.T) string {
 	t.Helper()
-	r, err := relay.Open(context.Background(), relay.Config{Listen: "127.0.0.1:0"})
+	r, err := relay.Open(context.Background(), relay.Config{Listen: "127.0.0.1:0", MaxLimit: 50})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,14 +134,19 @@ func TestStoriesInTheBrowser(t *testing.T) {
 		}
 		script(t, 2*time.Minute, filepath.Join(dir, "test", story+".mjs"), string(config))
 	}
+	trade := []string{"buy", "signin", "chat", "market", "offline"}
+	if os.Getenv("INFERNET_LONG") != "" {
+		trade = append(trade, "scale")
+	}
 	t.Run("trade", func(t *testing.T) {
-		for _, story := range []string{"buy", "signin", "chat", "market", "offline"} {
+		for _, story := range trade {
 			t.Run(story, func(t *testing.T) {
 				t.Parallel()
 				play(t, story)
 			})
 		}
 	})
+	t.Run("nodes", func(t *testing.T) { play(t, "nodes") })     // alone: it pauses the node
 	t.Run("hostile", func(t *testing.T) { play(t, "hostile") }) // last: nobody wants to trade there afterwards
 }
 

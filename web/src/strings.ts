@@ -33,6 +33,16 @@ const errors: Record<string, string> = {
   'buy:budget': 'This would exceed your budget for a day. Nothing was paid. You can change it in the settings.',
 };
 
+const nodeErrors: Record<string, string> = {
+  SILENT: 'The node does not answer. Is it running, at a relay of yours, and are you its owner?',
+  DENIED: 'The node refuses. Is the code right? It is good once.',
+  INVALID: 'The node does not take this value.',
+  STALE: 'The clocks of this browser and the node differ too much.',
+  UNKNOWN: 'The node’s version does not know this.',
+  address: 'This is no key, IP address or domain. A node shows its address when it starts: infernet:npub1…',
+  unreachable: 'Nothing answers there. Paste the address that the node shows in its log instead: it is reached over its relays.',
+};
+
 export const t = {
   app: 'Infernet',
   skip: 'Skip to content',
@@ -78,7 +88,8 @@ export const t = {
   chat: { title: 'Chat', lead: 'Each turn is a job, encrypted to the node you choose.', hint: 'Write a message', send: 'Send', new: 'New conversation', pick: 'Choose a model to talk to', none: 'No node that is online answers text.', you: 'You', empty: 'Say something to begin.', stop: 'Stop', turn: 'a turn costs' },
   nodes: {
     title: 'Nodes', lead: 'The machines you rent out.', add: 'Add Node', empty: 'No nodes yet', emptyWhat: 'Start one where the graphics card is, then add it here by its key.', command: 'On the machine with the card:', byKey: 'Its key (npub), IP address or domain', byKeyHint: 'npub1… or 192.0.2.7:3000', claim: 'Add', found: 'Nodes that name you as their owner', watch: 'Watched', remove: 'Remove', unknown: 'not in the market of your relays', notKey: 'This is no key, IP address or domain. A node shows its key when it starts: npub1…', unreachable: 'Nothing answers there. Is the node’s door open (provide.listen), and may this page ask it (provide.origins)?', signIn: 'Your nodes are kept in a list that you sign. Sign in to see it.',
-    control: 'Changing a node’s settings from here needs owner control in the daemon (PROTOCOL 5), which this version does not serve yet. On the machine itself: “infernet provide --help”.', status: 'Status', load: 'Jobs running', queue: 'Waiting', capacity: 'At once', models: 'Models', loadChart: 'Running and waiting jobs', priceNow: 'Prices now', history: 'Load since this page was opened', online: 'Online', total: 'Nodes', running: 'Jobs running now', free: 'Free slots', notYet: 'Not in this version yet', published: 'Your list of nodes is published.', lastSeen: 'Last heartbeat',
+code: 'One-time code', codeWhat: 'A node without an owner shows an address with a code in its log, also as a QR code (infernet provide owner). Paste the whole address, or the key and the code. The code is proved, not sent.', unnamed: 'unnamed', asking: 'Asking the node…', notMine: 'Not one of your nodes', notMineWhat: 'Add it first, with the code that it shows.', pause: 'Pause', resume: 'Resume', pausedNow: 'The node takes no new jobs.', resumedNow: 'The node takes jobs again.', refresh: 'Refresh', today: 'Earned today', machine: 'Machine', memory: 'Memory', memoryPercent: 'Memory %', engine: 'Engine', up: 'Started', utilisation: 'Utilisation, percent', earnings: 'Earnings', earningsChart: 'Paid each day, sat', earned: 'Paid', settings: 'Settings of this node', settingsWhat: 'Prices are msat. Hours of work read like 22:00-06:00. What is saved holds at once, for new offers.', save: 'Save', saved: 'Saved: the node has taken it over.', sold: 'sold', unsold: 'not sold', jobs: 'Jobs of this node', noAlerts: 'Nothing to report.',
+    status: 'Status', load: 'Jobs running', queue: 'Waiting', capacity: 'At once', models: 'Models', loadChart: 'Running and waiting jobs', priceNow: 'Prices now', history: 'Load since this page was opened', online: 'Online', total: 'Nodes', running: 'Jobs running now', free: 'Free slots', notYet: 'Not in this version yet', published: 'Your list of nodes is published.', lastSeen: 'Last heartbeat',
   },
   alerts: { title: 'Alerts', lead: 'What happened while this page was open.', empty: 'Nothing yet', emptyWhat: 'Alerts appear here as they happen. Choose which in the settings.', settings: 'Choose alerts', clear: 'Clear' },
   notice: { done: (j: string) => `Job ${j} is done`, failed: (j: string, why: string) => `Job ${j} ended: ${why}`, offer: (n: number) => (n === 1 ? 'One offer' : `${n} offers`), budget: 'Over 80% of your budget for a day is spent', down: (n: string) => `Node ${n} is offline`, up: (n: string) => `Node ${n} is online again` },
@@ -96,6 +107,7 @@ export const t = {
     if (kind === 'invoice') return `Nothing was paid: the node’s invoice is not what was agreed; ${said}. Choose another node.`;
     if (kind === 'result') return `The result does not hold: ${said}. Rate the node accordingly.`;
     if (kind === 'pay') return `The wallet did not pay: ${said}. Check its balance and budget, then try again.`;
+    if (kind === 'node') return nodeErrors[rest[0]] ? nodeErrors[rest[0]] + (rest[1] ? ` It says: “${rest.slice(1).join(':').slice(0, 160).trim()}”` : '') : `The node says: ${said}`;
     if (kind === 'signer') return `The signer failed: ${said.replace(/^failed /, '')}`;
     if (kind === 'blocked' || kind === 'invalid' || kind === 'rate-limited' || kind === 'restricted' || kind === 'auth-required') return `The relay refused: ${said.trim() || kind}`;
     if (/no relay/.test(text)) return 'No relay answers. Check the network and the relays in the settings.';

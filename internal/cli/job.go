@@ -26,7 +26,7 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 		Annotations: says("as run; with --detach only job"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			prompt, err := a.prompt(args)
+			prompt, err := a.prompt(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -57,14 +56,6 @@ func (a *app) tellAway(p *pool.Pool) {
 			a.tell("relay  ", "%s does not answer: %s", r.URL, shortly(r.Err))
 		}
 	}
-}
-
-// columns writes a table.
-func (a *app) columns(head string, rows func(w io.Writer)) error {
-	w := tabwriter.NewWriter(marking{a.Out}, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, head)
-	rows(w)
-	return w.Flush()
 }
 
 func (a *app) marketNodes(ctx context.Context, c *consumer.Consumer) error {

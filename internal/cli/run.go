@@ -40,7 +40,7 @@ func (a *app) runCommand() *cobra.Command {
 }
 
 func (a *app) run(cmd *cobra.Command, o *orderFlags, several *severalFlags, args []string) error {
-	prompt, err := a.prompt(args)
+	prompt, err := a.prompt(cmd.Context(), args)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -88,6 +89,12 @@ func (p *Provider) unwanted(req *events.Request) bool {
 	return p.cancelled[req.ID] == req.Author || p.answered[req.ID]
 }
 
+func (p *Provider) isCancelled(req *events.Request) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cancelled[req.ID] == req.Author
+}
+
 // lookBackAnswers reads which jobs this node has said something about lately: one of them that is in no journal was
 // refused, and stays so.
 func (p *Provider) lookBackAnswers(ctx context.Context) {
@@ -104,6 +111,37 @@ func (p *Provider) lookBackAnswers(ctx context.Context) {
 		if e := ev.Tags.Find("e"); e != nil {
 			p.answered[events.ID(e[1])] = true
 		}
+	}
+}
+
+// lookBackCancels reads which jobs were cancelled while this node was away, before it goes on with them: money that is only
+// locked is let go then. Where a relay has the node's result the cancellation came too late.
+func (p *Provider) lookBackCancels(ctx context.Context, ids []events.ID) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for some := range slices.Chunk(ids, 50) {
+		var jobs []string
+		for _, id := range some {
+			jobs = append(jobs, string(id))
+		}
+		said, err := p.Pool.Query(ctx, nostr.Filter{Tags: nostr.TagMap{"e": jobs}})
+		if err != nil {
+			p.Log.Warn("what was cancelled meanwhile is not known", "err", err)
+		}
+		p.mu.Lock()
+		for _, ev := range said {
+			if m, err := events.Parse(ev); err == nil {
+				if m, ok := m.(*events.Cancel); ok {
+					p.cancelled[m.Job] = m.Author
+				}
+			}
+		}
+		for _, ev := range said {
+			if e := ev.Tags.Find("e"); e != nil && ev.PubKey == string(p.me) && events.Kinds[ev.Kind-1000].Name != "" {
+				delete(p.cancelled, events.ID(e[1]))
+			}
+		}
+		p.mu.Unlock()
 	}
 }
 
@@ -150,6 +188,9 @@ func (p *Provider) begin(ctx context.Context, j *job) {
 	p.working.Go(func() {
 		defer stop(nil)
 		defer p.forget(j)
+		if p.isCancelled(j.req) { // while this node was away
+			stop(errCancelled)
+		}
 		err := p.serve(ctx, jobCtx, j)
 		p.close(ctx, j, err)
 	})
@@ -214,6 +255,7 @@ func (p *Provider) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.lookBackCancels(ctx, ids)
 	for _, id := range ids {
 		kept, err := p.Ledger.Events(id)
 		if err != nil {

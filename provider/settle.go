@@ -16,6 +16,9 @@ import (
 func (p *Provider) settle(ctx context.Context, j *job) error {
 	ctx, cancel := context.WithDeadline(ctx, j.req.Keep().Time()) // nobody can want the result after that
 	defer cancel()
+	if j.terms.Pay == events.PayHold && p.isCancelled(j.req) { // nothing was given yet
+		return p.owe(ctx, j, errCancelled)
+	}
 	if err := p.publish(ctx, j, j.said[j.result.ID], true); err != nil {
 		if ctx.Err() != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,6 +108,7 @@ func killForEach(t *testing.T, jobs int, hedge time.Duration) {
 			kills[phase]++
 		}
 	}
+	var ends sync.Map                                    // how the last look at a job ended
 	for deadline := time.Now().Add(3 * time.Minute); ; { // what was locked comes back, or is delivered after all
 		open, err := c.Unfinished()
 		if err != nil {
@@ -115,9 +117,14 @@ func killForEach(t *testing.T, jobs int, hedge time.Duration) {
 		if len(open) == 0 || time.Now().After(deadline) {
 			break
 		}
+		var all sync.WaitGroup
 		for _, id := range open {
-			c.Resume(ctx, id, nil)
+			all.Go(func() {
+				_, err := c.Resume(ctx, id, nil)
+				ends.Store(id, fmt.Sprint(err))
+			})
 		}
+		all.Wait()
 	}
 	rows, err := l.Jobs(ledger.Customer, 10*jobs)
 	if err != nil {
@@ -134,7 +141,8 @@ func killForEach(t *testing.T, jobs int, hedge time.Duration) {
 			paid += commitment.Amount
 		default:
 			lost += commitment.Amount
-			t.Errorf("job %s, which ended with %q, was paid %s", row.Job, row.End, commitment.Amount.Human())
+			said, _ := ends.Load(row.Job)
+			t.Errorf("job %s, which ended with %q, was paid %s: %v", row.Job, row.End, commitment.Amount.Human(), said)
 		}
 	}
 	if have := d.balance("buyer"); have != opening-paid || lost > 0 {

@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo demo-lightning test long bench bench-lightning bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning web browser bwrap
+.PHONY: build install demo demo-lightning test long bench bench-lightning bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning breez test-lightning web browser bwrap
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -75,6 +75,12 @@ lnd:
 ## lightning: a Lightning network without money on this machine; prints wallets to paste, and runs until ctrl-c
 lightning: lnd
 	$(GO) run -tags '$(TAGS)' ./scripts/lightning
+
+## breez: bin/breez/infernet-breez, which puts NIP-47 in front of a Breez wallet (deprecated upstream), with the library beside it
+breez:
+	mkdir -p bin/breez
+	cd wallet/breez && $(GO) build -trimpath -ldflags '-s -w -r $$ORIGIN' -o $(CURDIR)/bin/breez/infernet-breez ./infernet-breez
+	install -m 644 "$$(cd wallet/breez && $(GO) list -m -f '{{.Dir}}' github.com/breez/breez-sdk-go)/breez_sdk/lib/$$($(GO) env GOOS)-$$($(GO) env GOARCH | sed s/arm64/aarch64/)/"*breez_sdk_bindings* bin/breez/
 
 ## test-lightning: what shows that real Lightning wallets work, on such a network
 test-lightning: lnd peers

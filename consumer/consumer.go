@@ -32,12 +32,14 @@ type Config struct {
 	Signer events.Signer                        // nil: a fresh key for each job, so that jobs cannot be linked
 	MaxFee func(amount events.Msat) events.Msat // most to pay above an amount; 1 %, at least 5 sat, if unset
 
-	Memory  Memory      // what is known of nodes; nothing if nil
-	Stake   events.Msat // most to pay in advance for a job at a node that is not known here; choose.Stake if unset
-	PerDay  events.Msat // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
-	Alarm   func(Alarm) // told when a half, four fifths and all of PerDay are spent or under way; may be nil
-	Servers []string    // file servers that inputs go to; those beside Relays if unset
-	MaxFile int64       // largest result file that is fetched; 4 GiB if unset
+	Reviews bool            // publish a review of each job that has a result, from what was measured, under the key that bought it
+	Trust   []events.PubKey // keys whose reviews and assertions count while little was measured here
+	Memory  Memory          // what is known of nodes; nothing if nil
+	Stake   events.Msat     // most to pay in advance for a job at a node that is not known here; choose.Stake if unset
+	PerDay  events.Msat     // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
+	Alarm   func(Alarm)     // told when a half, four fifths and all of PerDay are spent or under way; may be nil
+	Servers []string        // file servers that inputs go to; those beside Relays if unset
+	MaxFile int64           // largest result file that is fetched; 4 GiB if unset
 
 	AnswerIn time.Duration // how long a chosen node has to answer before it is a no-show; 15 s if unset
 
@@ -64,6 +66,9 @@ type Consumer struct {
 	asking sync.Mutex // for the market
 	seen   []Node
 	seenAt time.Time
+
+	opinions   map[events.PubKey]Opinion // under asking, too
+	opinionsAt time.Time
 }
 
 // New checks the config.
@@ -132,6 +137,7 @@ type Order struct {
 	Race      events.ID       // set by Hedge: the pair's first job
 	Controls  choose.Controls // which nodes may be taken, and which are better
 	Fallback  []string        // models that do as well, the better first, if nobody delivers the one in Params
+	Account   bool            // set by TopUp and its like: the job is about the account at Node
 	Label     string          // what the job is to its buyer; it stays in the ledger
 	Explain   bool            // tell each candidate's place and why
 
@@ -165,8 +171,10 @@ type Delivery struct {
 	Preimage wallet.Preimage // proof of payment; zero if free
 	Result   *events.Result
 	Receipt  *events.Receipt // nil if none came in time
-	First    time.Duration   // from the request to the first token; 0 if not streamed, or not known
-	Took     time.Duration   // from the request to the verified result; to the second if the job was taken up again
+
+	Statement *events.Statement // of the account that it was paid out of; nil if it was not, or none came in time
+	First     time.Duration     // from the request to the first token; 0 if not streamed, or not known
+	Took      time.Duration     // from the request to the verified result; to the second if the job was taken up again
 }
 
 // Do buys one job, from the request to the verified result, and tells watch (which may be nil) each step. A node that

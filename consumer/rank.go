@@ -66,6 +66,7 @@ func (j *job) rank(ctx context.Context, offers []*events.Offer) (best []*events.
 		}
 	}
 	var candidates []choose.Candidate
+	trust := j.c.trusted(ctx)
 	for _, o := range offers {
 		x := choose.Candidate{Node: o.Author, Model: o.Model}
 		if n, ok := nodes[o.Author]; ok {
@@ -73,6 +74,7 @@ func (j *job) rank(ctx context.Context, offers []*events.Offer) (best []*events.
 			x.Load = 0 // an offer is news, a heartbeat is not
 		}
 		x.Model, x.About, x.Most, x.Measured = o.Model, o.Amount, o.Cap, j.c.measured(o.Author, o.Model)
+		x.Trust = trust[o.Author].Trust
 		candidates = append(candidates, x)
 	}
 	all = choose.Rank(candidates, j.order.Controls, j.need(), j.c.Now())
@@ -147,7 +149,7 @@ func (c *Consumer) rank(ctx context.Context, o Order, wallet bool) ([]choose.Ver
 	if err != nil {
 		return nil, err
 	}
-	model := (&events.Request{Params: o.Params}).Model()
+	model, trust := (&events.Request{Params: o.Params}).Model(), c.trusted(ctx)
 	var all []choose.Candidate
 	for _, n := range nodes {
 		if !n.Alive(c.Now()) || !runs(n, o.Kind, model) || slices.Contains(o.Avoid, n.Author) {
@@ -158,6 +160,7 @@ func (c *Consumer) rank(ctx context.Context, o Order, wallet bool) ([]choose.Ver
 			return nil, err
 		}
 		x.Measured, x.Load = c.measured(n.Author, model), max(x.Load, c.load(n))
+		x.Trust = trust[n.Author].Trust
 		all = append(all, x)
 	}
 	need := choose.Need{MaxCost: o.MaxCost, Wallet: wallet, Require: o.Require}

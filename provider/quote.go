@@ -236,8 +236,13 @@ func (p *Provider) choosePay(j *job, t *terms) error {
 	if !req.Profile {
 		can = slices.DeleteFunc(can, func(way string) bool { return way != events.PayFree && way != events.PayPrepaid })
 	}
+	if !j.direct() || !req.Encrypted || req.Credit == nil {
+		can = slices.DeleteFunc(can, func(way string) bool { return way == events.PayCredit })
+	}
 	if p.loaded() && !p.proves(j) { // a stranger pays before, or works
-		can = slices.DeleteFunc(can, func(way string) bool { return way != events.PayPrepaid && way != events.PayHold })
+		can = slices.DeleteFunc(can, func(way string) bool {
+			return way != events.PayPrepaid && way != events.PayHold && way != events.PayCredit
+		})
 		if len(can) == 0 {
 			return refuse(events.CodePOW, "many wait: a key that is not known here brings %d bits of work (NIP-13)", p.policy.Load().Work)
 		}
@@ -252,6 +257,9 @@ func (p *Provider) choosePay(j *job, t *terms) error {
 		}
 		if t.Pay = way; way == events.PaySealed {
 			t.Deliver = events.DeliverSealed
+		}
+		if way == events.PayCredit && t.Cap > req.Credit.Max {
+			return refuse(events.CodeUnderbid, "the credit is %s, this job costs up to %s", req.Credit.Max.Human(), t.Cap.Human())
 		}
 		return nil
 	}
@@ -275,6 +283,9 @@ func (p *Provider) ways(amount events.Msat) []string {
 	}
 	if _, ok := p.Wallet.(wallet.Sealer); ok || p.holds {
 		all = append(all, events.PaySealed)
+	}
+	if p.credits() {
+		all = append(all, events.PayCredit)
 	}
 	if len(p.Pay) == 0 {
 		return all

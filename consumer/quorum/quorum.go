@@ -192,7 +192,7 @@ func Buy(ctx context.Context, c *consumer.Consumer, o consumer.Order, p Plan, wa
 			out.Agree++
 		}
 	}
-	b.remember(given, out)
+	b.remember(ctx, given, out)
 	if out.Agree < need {
 		return out, &DisagreeError{out}
 	}
@@ -307,7 +307,7 @@ type verdict struct {
 const Verdict = "quorum"
 
 // remember notes which nodes said what most did not, if there is a most.
-func (b *buying) remember(given []*Answer, out *Outcome) {
+func (b *buying) remember(ctx context.Context, given []*Answer, out *Outcome) {
 	if len(given) < 2 {
 		return
 	}
@@ -323,6 +323,11 @@ func (b *buying) remember(given []*Answer, out *Outcome) {
 		}
 		if err != nil {
 			b.c.Log.Warn("cannot keep how answers compared", "job", a.Job, "err", err)
+		}
+		if clear && a.Group != 0 && b.c.Reviews {
+			if _, err := b.c.Review(ctx, a.Job, 1, fmt.Sprintf("%d of %d nodes answered the same, and this one something else", out.Agree, len(given))); err != nil {
+				b.c.Log.Warn("the review is not published", "job", a.Job, "err", err)
+			}
 		}
 		if clear && a.Group != 0 && b.c.Memory != nil {
 			b.c.Memory.Note(choose.Outcome{

@@ -36,7 +36,7 @@ const (
 )
 
 const exitCodes = `Exit codes: 0 done, 1 error, 2 wrong usage or settings, 10 no offers, 11 not paid, 12 the job failed or was refused,
-13 the node fell silent, 14 a bad result or invoice was refused or a fraud proven, 15 no relay answers,
+13 the node fell silent, 14 a bad result or invoice was refused or a fraud proven, 15 no relay or file server answers,
 16 no wallet answers, 17 no engine answers, 18 the books differ, 130 interrupted.`
 
 var (
@@ -96,6 +96,7 @@ func meaning(err error, args []string) (code int, hint string) {
 		param     *events.ParamError
 		other     *wrongFile
 		dear      *blob.DearError
+		server    *noServerError
 	)
 	switch {
 	case errors.As(err, &wrong):
@@ -167,6 +168,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitNoWallet, "infernet doctor"
 	case errors.Is(err, bunker.ErrUnavailable), errors.Is(err, bunker.ErrRefused):
 		return exitError, "infernet key --help"
+	case errors.As(err, &server):
+		return exitNoRelay, server.hint(args)
 	case errors.Is(err, errNoRelay):
 		away := &noRelayError{}
 		errors.As(err, &away)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -283,7 +284,7 @@ func checkOrder(o *consumer.Order) error {
 		return usage("run.way: %q is none of %s", o.Way, strings.Join(ways, ", "))
 	}
 	for _, pay := range o.Pay {
-		if modes := []string{events.PayPrepaid, events.PayHold, events.PaySealed, events.PayFree}; !slices.Contains(modes, pay) {
+		if modes := []string{events.PayPrepaid, events.PayHold, events.PaySealed, events.PayCredit, events.PayFree}; !slices.Contains(modes, pay) {
 			return usage("run.pay: %q is none of %s", pay, strings.Join(modes, ", "))
 		}
 	}
@@ -318,7 +319,7 @@ func checkOrder(o *consumer.Order) error {
 }
 
 // prompt reads stdin for "-". Without an argument there are only files.
-func (a *app) prompt(args []string) (string, error) {
+func (a *app) prompt(ctx context.Context, args []string) (string, error) {
 	if len(args) == 0 {
 		return "", nil
 	}
@@ -332,7 +333,10 @@ func (a *app) prompt(args []string) (string, error) {
 		}
 		return arg, checkText("the prompt", arg)
 	}
-	body, err := io.ReadAll(io.LimitReader(a.In, events.MaxEvent+1))
+	if _, typed := a.terminal(); typed {
+		fmt.Fprintln(a.Err, "the prompt; ctrl-D ends it:")
+	}
+	body, err := until(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, events.MaxEvent+1)) })
 	if err != nil {
 		return "", fmt.Errorf("read the prompt: %w", err)
 	}

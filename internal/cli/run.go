@@ -40,7 +40,7 @@ func (a *app) runCommand() *cobra.Command {
 }
 
 func (a *app) run(cmd *cobra.Command, o *orderFlags, several *severalFlags, args []string) error {
-	prompt, err := a.prompt(args)
+	prompt, err := a.prompt(cmd.Context(), args)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,10 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 		return nil, nil, err
 	}
 	open = append(open, memory)
-	config.Memory = memory
+	config.Memory, config.Reviews = memory, a.settings.yes("run.reviews")
+	if config.Trust, err = a.trust(); err != nil {
+		return nil, nil, err
+	}
 	config.Alarm = func(m consumer.Alarm) { a.alarm("all jobs in 24 hours", m) }
 	config.PerDay = events.Msat(a.settings.number("run.budget")) * events.Sat
 	config.Stake = max(events.Msat(a.settings.number("run.stake"))*events.Sat, 1)

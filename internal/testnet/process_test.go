@@ -35,13 +35,16 @@ type process struct {
 	Secret   string // of a bank or a provider
 	Listen   string // of a relay
 	Engine   string
-	Crash    string // the step at which it kills itself with SIGKILL
+	Crash    string        // the step at which it kills itself with SIGKILL
+	Arm      string        // a file that holds a step: who gets there first takes the file away and kills itself
+	Away     time.Duration // how long it stays away before it starts again
 	Order    *consumer.Order
 	Resume   bool
 	Skew     time.Duration // how far its clock is off
 	Pause    string        // the step at which it waits until there is the file Go
 	Go       string
 	Free     bool      // a provider wants no money
+	Pay      []string  // ways that a provider is paid
 	Shopping *shopping // a consumer buys many jobs
 	Batch    *batching // a consumer buys the lines of a file
 
@@ -78,7 +81,12 @@ func (p *process) at(_ events.ID, step string) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	if step == p.Crash {
+	armed := false
+	if p.Arm != "" {
+		body, err := os.ReadFile(p.Arm)
+		armed = err == nil && string(body) == step && os.Rename(p.Arm, p.Arm+".taken") == nil
+	}
+	if step == p.Crash || armed {
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
@@ -96,6 +104,9 @@ func (p *process) run() error {
 		return p.relay(ctx)
 	case "bank":
 		return p.bank(ctx)
+	}
+	if _, err := os.Stat(filepath.Join(p.Dir, p.Role+".db")); err == nil {
+		time.Sleep(p.Away)
 	}
 	w, err := Wallets.Open(ctx, p.Wallet, nil)
 	if err != nil {
@@ -148,7 +159,7 @@ func (p *process) provide(ctx context.Context, w wallet.Receiver, l *ledger.Ledg
 	}
 	n, err := provider.New(ctx, provider.Config{
 		Name: "killed", Signer: keys, Pool: pool.New(ctx, []string{p.Relay}, pool.WithSigner(keys)), Relays: []string{p.Relay}, Ledger: l,
-		Engine: e, Wallet: w, Policy: provider.Policy{Price: price}, Step: p.at, Now: p.now,
+		Engine: e, Wallet: w, Policy: provider.Policy{Price: price}, Step: p.at, Now: p.now, Pay: p.Pay,
 	})
 	if err != nil {
 		return err

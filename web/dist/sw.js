@@ -1,6 +1,6 @@
 // The service worker: the page opens without a network, and tells what happened while it is not in front.
-const version = "d52995952e74";
-const files = ["./assets/base-CdLgTvhE.js","./assets/bolt11-Bshno2p9.js","./assets/dist-BsbcV6pe.js","./assets/hkdf-v6lHNCur.js","./assets/hmac-7cR02dv1.js","./assets/index-2687Qe4p.css","./assets/index-CUI6HO2h.js","./assets/nip44-D1B1kdde.js","./assets/nip46-BjTBNJ2O.js","./assets/pure-Dv8TWcV5.js","./assets/sealed-DLutwtHP.js","./assets/secp256k1-C9RzeAN7.js","./assets/uPlot.esm-BScb58at.js","./assets/verify.worker-D7r9-bfL.js","./icon-192.png","./icon-512.png","./icon.svg","./manifest.webmanifest"];
+const version = "31c6e558e4a1";
+const files = ["./assets/base-CdLgTvhE.js","./assets/bolt11-Bshno2p9.js","./assets/dist-BsbcV6pe.js","./assets/hkdf-v6lHNCur.js","./assets/hmac-7cR02dv1.js","./assets/index-2687Qe4p.css","./assets/index-CdadO1-G.js","./assets/nip44-D1B1kdde.js","./assets/nip46-BjTBNJ2O.js","./assets/pool-DahJmglU.js","./assets/pure-Dv8TWcV5.js","./assets/sealed-DLutwtHP.js","./assets/secp256k1-C9RzeAN7.js","./assets/uPlot.esm-BScb58at.js","./assets/verify.worker-D7r9-bfL.js","./icon-192.png","./icon-512.png","./icon.svg","./manifest.webmanifest"];
 
 self.addEventListener('install', (e) => {
   e.waitUntil(caches.open(version).then((cache) => cache.addAll(['./', ...files.filter((f) => f !== './index.html')])).then(() => self.skipWaiting()));

@@ -53,6 +53,7 @@ var rooms = map[string][]string{
 	"fleet":             {"events", "internal/pool", "internal/ledger", "internal/store", "internal/notify"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
+	"internal/attack":   {"*"},
 	"web":               {"events"},
 	"cmd":               {"internal/cli"},
 	"scripts":           {"*"},

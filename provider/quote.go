@@ -169,7 +169,8 @@ func (p *Provider) has(need events.Require) error {
 func (p *Provider) estimate(ctx context.Context, j *job, model engine.Model) (events.Usage, error) {
 	req, kind := j.req, events.Kinds[j.req.Kind]
 	most := events.Usage{In: req.SizeIn, Out: req.SizeOut}
-	if len(req.Inputs) > 0 {
+	program := kind.Inputs.Min == 0 && !req.Sizes() // it may have no input; its engine says what is wrong before it is paid
+	if len(req.Inputs) > 0 || program {
 		counted, err := p.count(ctx, j, model)
 		if err != nil {
 			return most, err
@@ -210,7 +211,8 @@ func (p *Provider) count(ctx context.Context, j *job, model engine.Model) (event
 		bytes += int64(len(in.Text))
 		files = files || in.File != nil
 	}
-	if len(work.Inputs) == 0 || p.price(model.ID).Free() && !files && bytes < int64(model.Context)/2 {
+	program := events.Kinds[work.Kind].Inputs.Min == 0
+	if !program && len(work.Inputs) == 0 || !program && p.price(model.ID).Free() && !files && bytes < int64(model.Context)/2 {
 		return events.Usage{In: bytes}, nil // nothing is here yet; or it fits and costs nothing: not worth a question
 	}
 	if e, ok := p.Engine.(engine.Estimator); ok {

@@ -84,6 +84,7 @@ type Relay struct {
 	ofKey    pace[string]
 	ofPeer   pace[netip.Prefix]
 	negs     negs
+	views    views
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -119,6 +120,9 @@ func Open(ctx context.Context, c Config) (*Relay, error) {
 		}
 		return nil, errors.Join(err, r.store.close())
 	}
+	if err := r.openViews(); err != nil {
+		r.Log.Warn("the market's history cannot be read, and begins anew in memory", "err", err)
+	}
 	r.jobs = newJobs(r.store)
 	r.khatru = r.hooks()
 	sweep, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -127,6 +131,7 @@ func Open(ctx context.Context, c Config) (*Relay, error) {
 		r.mount(r.Door)
 	}
 	r.active.Go(func() { r.store.sweepEachMinute(sweep) })
+	r.active.Go(func() { r.sampleEach(sweep) })
 	return r, nil
 }
 
@@ -230,6 +235,7 @@ func (r *Relay) mount(door *httpd.Server) {
 	door.Registry().MustRegister(append(r.meters.all(), r.store.meters()...)...)
 	r.mountOperation(door)
 	r.mountManage(door)
+	r.mountViews(door)
 	door.Check("relay", r.well)
 }
 

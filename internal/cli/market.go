@@ -39,6 +39,7 @@ func (a *app) marketCommand() *cobra.Command {
 	list("offers", "The offers of the last minutes that are open, not encrypted to one customer", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
 	list("reviews", "What reviews and assertions say of nodes: those of keys that run.trust names, and how many others", "node, reviews (by anybody), trusted (reviews and assertions by keys of run.trust), rank (0 to 1, of those)", a.marketReviews)
 	cmd.AddCommand(a.marketKnownCommand(), a.marketForgetCommand())
+	cmd.AddCommand(a.marketViews()...)
 	return cmd
 }
 

@@ -358,7 +358,8 @@ func onePrompt(cmd *cobra.Command, args []string) error {
 	case 1:
 		return nil
 	case 0:
-		if len(files) > 0 {
+		kind, _ := cmd.Flags().GetInt("kind")
+		if k, known := events.Kinds[kind]; len(files) > 0 || known && k.Inputs.Min == 0 {
 			return nil
 		}
 		return withHint(usage("there is no prompt"), "infernet run %s", quoted(tryPrompt))

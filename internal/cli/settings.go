@@ -144,7 +144,7 @@ func (s *settings) check() error {
 // choices are the settings that can be one of a few words, or a list of them.
 var choices = map[string][]string{
 	"provide.pay": {events.PayPrepaid, events.PayHold, events.PaySealed, events.PayCredit},
-	"run.pay":     {events.PayPrepaid, events.PayHold, events.PaySealed, events.PayFree},
+	"run.pay":     {events.PayPrepaid, events.PayHold, events.PaySealed, events.PayCredit, events.PayFree},
 	"run.way":     {consumer.Auction, consumer.Direct, consumer.Plain},
 
 	"relay.metrics": {"local", "all", "off"}, "provide.metrics": {"local", "all", "off"}, "gateway.metrics": {"local", "all", "off"},

@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo demo-lightning test long bench bench-relay fuzz lint vectors docs engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning
+.PHONY: build install demo demo-lightning test long bench bench-lightning bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning web browser
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -52,8 +52,17 @@ model:
 
 # other people's programs that ours are tried with
 peers:
-	@for lock in $$(git ls-files 'internal/testnet/peers/*/package-lock.json'); do scripts/get-npm.sh $$(dirname $$lock); done
+	@for lock in $$(git ls-files 'internal/testnet/peers/*/package-lock.json' sdk/js/package-lock.json); do scripts/get-npm.sh $$(dirname $$lock); done
 	@for names in $$(git ls-files 'internal/testnet/peers/*/requirements.txt'); do scripts/get-python.sh $$(dirname $$names); done
+
+## web: builds the page out of web/src; the result is committed
+web:
+	@scripts/build-web.sh web/dist
+
+# what the page is tested with; where no Chromium can be had, its tests are skipped and say so
+browser:
+	@scripts/get-npm.sh web >/dev/null
+	@scripts/get-chromium.sh >/dev/null || echo 'make: no Chromium: the stories in a browser will be skipped'
 
 # a certificate authority to test with
 pebble:
@@ -73,7 +82,7 @@ test-lightning: lnd peers
 	$(GO) test -tags '$(TAGS)' -timeout 30m -run Lightning ./internal/testnet ./internal/cli ./cmd/infernet
 
 ## test: installs what it needs and runs everything
-test: engine peers pebble ollama media lnd lint
+test: engine peers pebble ollama media lnd browser lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -timeout 30m -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo fuzz
 
@@ -88,7 +97,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test -short -run 'WaysToBuy|Killed' ./internal/testnet
 
 ## long: the full forms of what test samples, the market 20 times, and all of it under the race detector
-long: engine peers pebble ollama media lnd
+long: engine peers pebble ollama media lnd browser
 	$(GO) test -short -tags '$(TAGS)' -count=20 -timeout 90m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 120m ./...
 
@@ -104,6 +113,10 @@ fuzz:
 bench: engine
 	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 200x -timeout 20m ./internal/testnet
 	$(GO) test -tags '$(TAGS)' -run '^$$' -bench . -benchtime 2x -timeout 10m ./internal/blob
+
+## bench-lightning: a paid job against a payment by lnd alone on the same path, in one run; paid jobs a second
+bench-lightning: lnd
+	$(GO) test -tags '$(TAGS)' -run '^$$' -bench 'Lightning$$' -benchtime 40x -timeout 10m ./internal/testnet
 
 ## bench-relay: our relay with a million events beside plain khatru over LMDB, and the stores that it was chosen from
 bench-relay:
@@ -124,6 +137,14 @@ vectors:
 
 clean:
 	rm -rf bin
+
+## sdk: writes what the JavaScript SDK takes from the gateway's document anew, and builds and packs it into bin/
+sdk:
+	INFERNET_UPDATE=1 $(GO) test -tags '$(TAGS)' -count 1 -run TestSDKDocument ./internal/testnet
+	place=$$(scripts/get-npm.sh sdk/js); rm -rf sdk/js/node_modules; ln -s $$place/node_modules sdk/js/node_modules
+	cd sdk/js && node node_modules/openapi-typescript/bin/cli.js openapi.json -o src/api.ts && node build.mjs
+	mkdir -p bin
+	cd sdk/js && npm pack --silent --offline --ignore-scripts --pack-destination ../../bin
 
 ## docs: writes docs/cli.md anew
 docs:

@@ -45,10 +45,14 @@ var rooms = map[string][]string{
 	"provider":          {"events", "engine", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob", "internal/guard", "internal/notify", "internal/httpd"},
 	"consumer":          {"consumer/choose", "events", "wallet", "wallet/bolt11", "internal/pool", "internal/ledger", "internal/store", "internal/blob"},
 	"consumer/choose":   {"events"},
+	"consumer/batch":    {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/ledger"},
+	"consumer/quorum":   {"consumer", "consumer/choose", "events"},
 	"consumer/track":    {"consumer/choose", "events", "internal/durable"},
 	"consumer/gateway":  {"consumer", "consumer/choose", "events", "wallet", "internal/durable", "internal/httpd", "internal/ledger", "internal/notify"},
+	"fleet":             {"events", "internal/pool", "internal/ledger", "internal/store", "internal/notify"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
+	"web":               {"events"},
 	"cmd":               {"internal/cli"},
 	"scripts":           {"*"},
 
@@ -60,10 +64,12 @@ var rooms = map[string][]string{
 
 // doors says which rooms may import an outside module; a module that is not listed may be imported anywhere.
 var doors = map[string][]string{
-	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "wallet/internal", "wallet/play", "wallet/serve", "internal/cli", "internal/testnet"},
+	"github.com/nbd-wtf/go-nostr":         {"events", "nips", "relay", "internal/pool", "internal/bunker", "internal/ledger", "internal/blob", "internal/notify", "internal/store", "provider", "consumer", "fleet", "wallet/internal", "wallet/play", "wallet/serve", "internal/cli", "internal/testnet"},
 	"github.com/fiatjaf/khatru":           {"relay"},
 	"github.com/fiatjaf/eventstore":       {"relay"},
 	"github.com/spf13/cobra":              {"internal/cli"},
+	"charm.land/bubbletea/v2":             {"internal/cli"},
+	"charm.land/lipgloss/v2":              {"internal/cli"},
 	"modernc.org/sqlite":                  {"internal/durable"},
 	"github.com/danielgtaylor/huma":       {"internal/httpd"},
 	"github.com/caddyserver/certmagic":    {"internal/httpd"},
@@ -79,6 +85,8 @@ var doors = map[string][]string{
 
 	"github.com/godbus/dbus": {"internal/notify"},
 	"github.com/pocketbase":  {"internal/store/pbstore"},
+
+	"github.com/anishathalye/porcupine": {}, // only tests
 
 	"github.com/pocketbase/pocketbase/apis": {}, // it would listen
 	"github.com/pocketbase/pocketbase/ui":   {},

@@ -75,11 +75,7 @@ func (c *Consumer) once(ctx context.Context, o Order, watch func(Step)) (*Delive
 	if o.Hedge > 0 {
 		return c.hedged(ctx, o, watch)
 	}
-	j, err := c.submit(ctx, o, watch)
-	if err != nil {
-		return nil, err
-	}
-	return c.finish(ctx, j)
+	return c.worked(ctx, o, watch)
 }
 
 // free says whether a job has failed without costing anything: then another may be bought in its place.

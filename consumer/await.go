@@ -29,6 +29,9 @@ func (j *job) await(ctx context.Context) error {
 				return &RefusedError{at.Error(), j.node}
 			}
 			if silent := j.silentAt(at); !j.c.Now().Before(silent) {
+				if j.back != nil && j.cancelled() {
+					return &CancelledError{Job: j.req.ID, Node: j.node, Back: j.returned}
+				}
 				if j.back != nil {
 					return fmt.Errorf("pay node %s: %w", short(j.node), j.back)
 				}
@@ -49,7 +52,7 @@ func (j *job) await(ctx context.Context) error {
 // deadline, or the node's silence.
 func (j *job) vanished(state events.State) error {
 	if j.cancelled() {
-		return &CancelledError{j.req.ID, j.node, j.paid, j.locked()}
+		return &CancelledError{Job: j.req.ID, Node: j.node, Paid: j.paid, Held: j.locked()}
 	}
 	e := &VanishedError{Job: j.req.ID, Node: j.node, State: state, Paid: j.paid, Held: j.locked()}
 	if !j.c.Now().Before(j.req.Deadline.Time()) {
@@ -91,7 +94,7 @@ func (j *job) silentAt(at *events.Engagement) time.Time {
 	if !j.req.Profile {
 		return deadline
 	}
-	if j.back != nil && j.fold().Cancelled {
+	if j.back != nil && (j.fold().Cancelled || j.cancelled()) {
 		return j.backAt
 	}
 	if j.back != nil { // it says why, or nothing more

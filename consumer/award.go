@@ -14,6 +14,7 @@ const answerIn = 15 * time.Second
 // award tells the chosen node, in an auction. Elsewhere the request itself, or the payment, is the award.
 func (j *job) award(ctx context.Context) error {
 	j.payee = j.c.payeeOf(ctx, j.node)
+	j.fly()
 	if j.turn.IsZero() && !j.recalled {
 		j.turn = j.c.Now()
 	}

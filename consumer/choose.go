@@ -209,13 +209,18 @@ func (j *job) most(node *events.Announcement) (most events.Msat) {
 	return most
 }
 
-// about is roughly what the job would cost at an announced price: nodes that find a bid too low say nothing.
-func (j *job) about(m events.ModelOffer) events.Msat {
+// likely is what the job is likely to use, with the longest answer that it allows.
+func (j *job) likely() events.Usage {
 	use := events.Usage{In: int64(len(j.req.Prompt()))/3 + 10 + j.req.Unread(), Out: events.Kinds[j.req.Kind].OutUnit}
 	if n, ok := j.req.Params.Int("max_tokens"); ok {
 		use.Out = n
 	}
-	cost, err := m.Price.Cost(use, j.req.Percent())
+	return use
+}
+
+// about is roughly what the job would cost at an announced price: nodes that find a bid too low say nothing.
+func (j *job) about(m events.ModelOffer) events.Msat {
+	cost, err := m.Price.Cost(j.likely(), j.req.Percent())
 	if err != nil {
 		return events.MaxMsat
 	}

@@ -9,6 +9,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -31,11 +32,14 @@ type Config struct {
 	Signer events.Signer                        // nil: a fresh key for each job, so that jobs cannot be linked
 	MaxFee func(amount events.Msat) events.Msat // most to pay above an amount; 1 %, at least 5 sat, if unset
 
-	Memory  Memory      // what is known of nodes; nothing if nil
-	Stake   events.Msat // most to pay in advance for a job at a node that is not known here; choose.Stake if unset
-	PerDay  events.Msat // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
-	Servers []string    // file servers that inputs go to; those beside Relays if unset
-	MaxFile int64       // largest result file that is fetched; 4 GiB if unset
+	Reviews bool            // publish a review of each job that has a result, from what was measured, under the key that bought it
+	Trust   []events.PubKey // keys whose reviews and assertions count while little was measured here
+	Memory  Memory          // what is known of nodes; nothing if nil
+	Stake   events.Msat     // most to pay in advance for a job at a node that is not known here; choose.Stake if unset
+	PerDay  events.Msat     // most to pay for jobs in any 24 hours, without fees, by all who share the ledger; no bound if unset
+	Alarm   func(Alarm)     // told when a half, four fifths and all of PerDay are spent or under way; may be nil
+	Servers []string        // file servers that inputs go to; those beside Relays if unset
+	MaxFile int64           // largest result file that is fetched; 4 GiB if unset
 
 	AnswerIn time.Duration // how long a chosen node has to answer before it is a no-show; 15 s if unset
 
@@ -54,7 +58,17 @@ type Consumer struct {
 	mu      sync.Mutex
 	nodes   map[events.PubKey]known
 	looking map[events.PubKey]*look
-	ours    string // the wallet's network, once it is known
+	ours    string                // the wallet's network, once it is known
+	crowd   map[events.PubKey]int // jobs that are at each node now
+
+	marked int // the highest mark of the day's budget that was reached
+
+	asking sync.Mutex // for the market
+	seen   []Node
+	seenAt time.Time
+
+	opinions   map[events.PubKey]Opinion // under asking, too
+	opinionsAt time.Time
 }
 
 // New checks the config.
@@ -77,7 +91,15 @@ func New(c Config) (*Consumer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}}, nil
+	made := &Consumer{Config: c, nodes: map[events.PubKey]known{}, looking: map[events.PubKey]*look{}, crowd: map[events.PubKey]int{}}
+	if c.Alarm != nil && c.PerDay > 0 {
+		spent, err := made.spent()
+		if err != nil {
+			return nil, fmt.Errorf("ledger: %w", err)
+		}
+		made.marked = Mark(spent, c.PerDay)
+	}
+	return made, nil
 }
 
 // Ways to buy.
@@ -109,11 +131,13 @@ type Order struct {
 	Require   []events.Require // what the node's machine must have: gpu (a word of its name), vram_mb
 	Life      time.Duration    // until the deadline; 5 minutes if unset
 	Retry     events.ID
+	Work      int             `json:",omitempty"` // bits of work (NIP-13) that the request brings; more are brought when a relay asks for them
 	Avoid     []events.PubKey // not these nodes
 	Hedge     time.Duration   // if the chosen node gave nothing for so long, the same is bought from another; the first wins, the other is not paid. 0: never
 	Race      events.ID       // set by Hedge: the pair's first job
 	Controls  choose.Controls // which nodes may be taken, and which are better
 	Fallback  []string        // models that do as well, the better first, if nobody delivers the one in Params
+	Label     string          // what the job is to its buyer; it stays in the ledger
 	Explain   bool            // tell each candidate's place and why
 
 	// Choose picks one of the offers, the best first; the best is taken if unset.
@@ -163,6 +187,7 @@ func (c *Consumer) Do(ctx context.Context, o Order, watch func(Step)) (*Delivery
 func (c *Consumer) finish(ctx context.Context, j *job) (*Delivery, error) {
 	for {
 		done, err := j.buy(ctx)
+		j.land()
 		j.note(ctx, done, err)
 		next := j.runnerUp(err)
 		if next == nil {
@@ -218,7 +243,12 @@ func (c *Consumer) end(ctx context.Context, j *job, why error) error {
 			if ctx.Err() == nil {
 				return why
 			}
-			return &LeftError{j.req.ID, j.node, j.paid, j.preimage != (wallet.Preimage{}), j.locked(), why}
+			left := &LeftError{Job: j.req.ID, Node: j.node, Paid: j.paid, Why: why}
+			if left.Back = j.letGo(ctx); left.Back {
+				return errors.Join(left, j.finish(Cancelled))
+			}
+			left.Sure, left.Held = j.preimage != (wallet.Preimage{}), j.locked()
+			return left
 		}
 		if gone := (*CancelledError)(nil); errors.As(why, &gone) {
 			end = Cancelled

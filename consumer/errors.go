@@ -109,9 +109,13 @@ type CancelledError struct {
 	Node events.PubKey
 	Paid events.Msat // what the node was paid in advance, and keeps
 	Held bool        // what it was paid is only locked, and comes back
+	Back events.Msat // what was locked for it, and is back
 }
 
 func (e *CancelledError) Error() string {
+	if e.Back > 0 {
+		return fmt.Sprintf("job %s was cancelled; the %s locked for node %s are back", short(e.Job), e.Back.Human(), short(e.Node))
+	}
 	if e.Held {
 		return fmt.Sprintf("job %s was cancelled; the %s locked for node %s come back", short(e.Job), e.Paid.Human(), short(e.Node))
 	}
@@ -128,10 +132,14 @@ type LeftError struct {
 	Paid events.Msat
 	Sure bool  // the wallet said that it has paid
 	Held bool  // the money is only locked, and the job was cancelled: it comes back
+	Back bool  // the money was only locked, the job was cancelled, and it is back: the job is over
 	Why  error // what the customer's context ended with
 }
 
 func (e *LeftError) Error() string {
+	if e.Back {
+		return fmt.Sprintf("interrupted: job %s was cancelled, the %s locked for node %s are back", short(e.Job), e.Paid.Human(), short(e.Node))
+	}
 	if e.Held {
 		return fmt.Sprintf("interrupted: job %s was cancelled, the %s locked for node %s come back", short(e.Job), e.Paid.Human(), short(e.Node))
 	}

@@ -18,6 +18,7 @@ const (
 	maxHeld = 600 * time.Second // how long a node may keep the money locked for its work
 	takenIn = 10 * time.Second  // how long a delivery waits for the node to take the money
 	backIn  = 5 * time.Second   // how long a node that let the money go has to say why
+	leaveIn = 3 * time.Second   // how long a customer that leaves waits for the money of the job that it cancelled
 )
 
 // hold says whether the money is locked first and taken after delivery.
@@ -47,8 +48,26 @@ func (j *job) cameBack(why error) error {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	j.tell(Step{Note: j.paid.Human() + " came back"})
+	j.returned = j.paid
 	j.committed, j.paid, j.hash, j.back, j.backAt = false, 0, wallet.Hash{}, why, j.c.Now()
 	return nil
+}
+
+// letGo waits a moment, also after ctx has ended, for the wallet's word that the locked money of a cancelled job is back.
+func (j *job) letGo(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveIn)
+	defer cancel()
+	for j.locked() && j.c.Wallet != nil && !j.shown() && ctx.Err() == nil {
+		sent, err := j.c.Wallet.Sent(ctx, j.hash)
+		if err == nil && sent.State == wallet.Failed {
+			return j.cameBack(fmt.Errorf("%w: the job was cancelled", wallet.ErrRejected)) == nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(leaveIn / 20):
+		}
+	}
+	return false
 }
 
 // unlocked waits a moment until the node takes the locked money, which gives the proof of payment, or lets it go.

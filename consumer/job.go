@@ -32,6 +32,7 @@ type job struct {
 	sent   <-chan error   // the request's publication
 	began  time.Time      // when the customer asked, for the first of several tries
 	asked  time.Time      // when this request was published
+	flying events.PubKey  // the node that it is counted at
 	turn   time.Time      // when it was the chosen node's turn: awarded, or asked directly; zero before
 	models []string       // that a direct job's node announces for its kind
 	quoted events.Msat    // what a direct job was to cost, by its node's announcement
@@ -51,7 +52,8 @@ type job struct {
 	committed bool
 	back      error // why the locked money of a hold came back; nil if it did not
 	backAt    time.Time
-	heldFrom  time.Time // when the money of a hold was committed
+	returned  events.Msat // what came back
+	heldFrom  time.Time   // when the money of a hold was committed
 	hash      wallet.Hash
 	preimage  wallet.Preimage
 	paid      events.Msat
@@ -89,7 +91,7 @@ func (c *Consumer) submit(ctx context.Context, o Order, watch func(Step)) (*job,
 
 // open makes the job real: signed, in the ledger, subscribed to, published.
 func (j *job) open(ctx context.Context, secret []byte) error {
-	ev, err := events.Sign(ctx, j.req, j.signer)
+	ev, err := events.Sign(ctx, j.req, worker{j.signer, j.order.Work})
 	if err != nil {
 		return err
 	}
@@ -112,6 +114,7 @@ func (j *job) open(ctx context.Context, secret []byte) error {
 	j.asked = j.c.Now()
 	if j.node != "" {
 		j.turn = j.asked
+		j.fly()
 	}
 	j.sent = j.c.Pool.Send(ctx, ev)
 	j.tell(Step{Event: ev, Message: j.req})

@@ -11,7 +11,7 @@ import (
 
 // note notes how the job's node did, as far as that is the node's doing.
 func (j *job) note(ctx context.Context, d *Delivery, err error) {
-	if j.c.Memory == nil || j.node == "" || j.turn.IsZero() {
+	if j.node == "" || j.turn.IsZero() {
 		return
 	}
 	now := j.c.Now()
@@ -47,7 +47,10 @@ func (j *job) note(ctx context.Context, d *Delivery, err error) {
 	default:
 		return
 	}
-	j.c.Memory.Note(o)
+	if j.c.Memory != nil {
+		j.c.Memory.Note(o)
+	}
+	j.review(ctx, o, d, err)
 }
 
 // quote is what the job was to cost at its node: by the offer, or by what it announced.

@@ -216,6 +216,7 @@ func (j *job) commit(invoice *bolt11.Invoice, raw string) error {
 	if !first {
 		return &BadInvoiceError{j.node, "this job was paid for already", true}
 	}
+	j.c.alarm()
 	j.committed, j.hash, j.paid, j.heldFrom = true, invoice.PaymentHash, invoice.Amount, j.c.Now()
 	j.c.Step(j.req.ID, "committed")
 	return nil

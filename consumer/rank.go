@@ -66,6 +66,7 @@ func (j *job) rank(ctx context.Context, offers []*events.Offer) (best []*events.
 		}
 	}
 	var candidates []choose.Candidate
+	trust := j.c.trusted(ctx)
 	for _, o := range offers {
 		x := choose.Candidate{Node: o.Author, Model: o.Model}
 		if n, ok := nodes[o.Author]; ok {
@@ -73,6 +74,7 @@ func (j *job) rank(ctx context.Context, offers []*events.Offer) (best []*events.
 			x.Load = 0 // an offer is news, a heartbeat is not
 		}
 		x.Model, x.About, x.Most, x.Measured = o.Model, o.Amount, o.Cap, j.c.measured(o.Author, o.Model)
+		x.Trust = trust[o.Author].Trust
 		candidates = append(candidates, x)
 	}
 	all = choose.Rank(candidates, j.order.Controls, j.need(), j.c.Now())
@@ -139,11 +141,15 @@ func runs(n Node, kind int, model string) bool {
 // Rank orders the living nodes that could do an order, the best first, and says of each why it won or lost: what a direct
 // job chooses from. Errors: as Nodes, and *events.ParamError.
 func (c *Consumer) Rank(ctx context.Context, o Order) ([]choose.Verdict, error) {
-	nodes, err := c.Nodes(ctx)
+	return c.rank(ctx, o, c.Wallet != nil)
+}
+
+func (c *Consumer) rank(ctx context.Context, o Order, wallet bool) ([]choose.Verdict, error) {
+	nodes, err := c.market(ctx)
 	if err != nil {
 		return nil, err
 	}
-	model := (&events.Request{Params: o.Params}).Model()
+	model, trust := (&events.Request{Params: o.Params}).Model(), c.trusted(ctx)
 	var all []choose.Candidate
 	for _, n := range nodes {
 		if !n.Alive(c.Now()) || !runs(n, o.Kind, model) || slices.Contains(o.Avoid, n.Author) {
@@ -153,12 +159,13 @@ func (c *Consumer) Rank(ctx context.Context, o Order) ([]choose.Verdict, error) 
 		if x.About, x.Most, err = c.Estimate(ctx, o, n.Announcement); err != nil {
 			return nil, err
 		}
-		x.Measured = c.measured(n.Author, model)
+		x.Measured, x.Load = c.measured(n.Author, model), max(x.Load, c.load(n))
+		x.Trust = trust[n.Author].Trust
 		all = append(all, x)
 	}
-	need := choose.Need{MaxCost: o.MaxCost, Wallet: c.Wallet != nil, Require: o.Require}
+	need := choose.Need{MaxCost: o.MaxCost, Wallet: wallet, Require: o.Require}
 	ranked := choose.Rank(all, o.Controls, need, c.Now())
-	if len(ranked) > 0 && ranked[0].Out && c.Wallet != nil { // what its node would take less than its prices for, it says itself
+	if len(ranked) > 0 && ranked[0].Out && wallet { // what its node would take less than its prices for, it says itself
 		need.MaxCost = events.MaxMsat
 		if ranked = choose.Rank(all, o.Controls, need, c.Now()); !ranked[0].Out {
 			ranked[0].Why += fmt.Sprintf(", more than the %s that may be paid", o.MaxCost.Human())
@@ -196,31 +203,43 @@ func (c *Consumer) pick(ctx context.Context, o *Order, tell func(Step)) (*events
 		c.whyPaid(ranked, o)
 		tell(Step{Verdicts: ranked})
 	}
-	model := (&events.Request{Params: o.Params}).Model()
-	none := &NoOffersError{Kind: o.Kind, Model: model, MaxCost: o.MaxCost, Out: ranked}
+	if len(ranked) > 0 && !ranked[0].Out {
+		n, err := c.node(ctx, ranked[0].Node)
+		return n.Announcement, err
+	}
+	none := c.Nobody(ctx, *o)
+	none.Out = ranked
 	for _, v := range ranked {
 		if none.About == 0 || v.About < none.About {
 			none.About = v.About
 		}
 	}
-	if len(ranked) > 0 && !ranked[0].Out {
-		n, err := c.node(ctx, ranked[0].Node)
-		return n.Announcement, err
+	return nil, none
+}
+
+// Nobody is the error that says that nobody does an order, with models that have a name like its.
+func (c *Consumer) Nobody(ctx context.Context, o Order) *NoOffersError {
+	none := &NoOffersError{Kind: o.Kind, Model: (&events.Request{Params: o.Params}).Model(), MaxCost: o.MaxCost}
+	if none.Model == "" {
+		return none
 	}
-	if len(ranked) == 0 && model != "" {
-		nodes, err := c.Nodes(ctx)
-		if err != nil {
-			return nil, err
-		}
-		var have []string
-		for _, n := range nodes {
-			for _, m := range n.Profile.Market.Models {
-				if n.Alive(c.Now()) && slices.Contains(m.Kinds, o.Kind) {
-					have = append(have, m.ID)
-				}
+	nodes, err := c.market(ctx)
+	if err != nil {
+		return none
+	}
+	var have []string
+	for _, n := range nodes {
+		for _, m := range n.Profile.Market.Models {
+			if n.Alive(c.Now()) && slices.Contains(m.Kinds, o.Kind) && !slices.Contains(have, m.ID) {
+				have = append(have, m.ID)
 			}
 		}
-		none.Near = events.Near(model, have)
 	}
-	return nil, none
+	if slices.Contains(have, none.Model) {
+		return none
+	}
+	if none.Near = events.Near(none.Model, have); len(none.Near) == 0 {
+		none.Near = have[:min(3, len(have))]
+	}
+	return none
 }

@@ -19,6 +19,15 @@ import (
 // Unfinished lists the jobs that were submitted and have no end yet: a crash, or a node that was paid and is silent.
 func (c *Consumer) Unfinished() ([]events.ID, error) { return c.Ledger.Unfinished(ledger.Customer) }
 
+// Ordered is the order of a job of the ledger, as it was tried at its node.
+func (c *Consumer) Ordered(id events.ID) (o Order, err error) {
+	order, ok, err := c.Ledger.Value(id, "order")
+	if err != nil || !ok {
+		return o, errors.Join(fmt.Errorf("job %s is not in the ledger", id), err)
+	}
+	return o, json.Unmarshal(order, &o)
+}
+
 // Resume goes on with a job that an earlier run submitted. It returns what Do would have.
 func (c *Consumer) Resume(ctx context.Context, id events.ID, watch func(Step)) (*Delivery, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -229,7 +238,7 @@ func (c *Consumer) Cancel(ctx context.Context, id events.ID) error {
 		return fmt.Errorf("cancel job %s: %w", id, err)
 	}
 	if j.over {
-		return &CancelledError{id, j.node, j.paid, j.locked()}
+		return &CancelledError{Job: id, Node: j.node, Paid: j.paid, Held: j.locked()}
 	}
 	if err := j.cancel(ctx); err != nil {
 		return fmt.Errorf("cancel job %s: %w", id, err)

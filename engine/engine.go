@@ -35,6 +35,21 @@ type Estimator interface {
 	Estimate(ctx context.Context, job Job) (events.Usage, error)
 }
 
+// Checker is an Engine that knows how it is without being asked for its models.
+type Checker interface {
+	// Check says what is wrong with the engine: ErrUnavailable if it is not there, or ends again and again.
+	Check(ctx context.Context) error
+}
+
+// Check asks an engine how it is; one that is no Checker is asked for its models.
+func Check(ctx context.Context, e Engine) error {
+	if c, ok := e.(Checker); ok {
+		return c.Check(ctx)
+	}
+	_, err := e.Models(ctx)
+	return err
+}
+
 // Job is one piece of work as an engine sees it.
 type Job struct {
 	ID     events.ID

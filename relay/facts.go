@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"infernet/events"
@@ -39,9 +41,16 @@ type limitation struct {
 
 // ownLimits are those that NIP-11 has no field for.
 type ownLimits struct {
-	MaxEventLength int     `json:"max_event_length"`     // bytes of one event
-	Rate           float64 `json:"rate"`                 // messages a second of one connection; who sends more is read more slowly
-	Burst          int     `json:"burst"`                // messages at once before rate holds
+	MaxEventLength int     `json:"max_event_length"` // bytes of one event
+	Rate           float64 `json:"rate"`             // messages a second of one connection; who sends more is read more slowly
+	Burst          int     `json:"burst"`            // messages at once before rate holds
+	KeyRate        float64 `json:"key_rate"`         // events a second of one key, over all its connections; 0 for no limit
+	KeyBurst       int     `json:"key_burst"`
+	AddressRate    float64 `json:"address_rate"` // messages a second from one address; 0 for no limit
+	AddressBurst   int     `json:"address_burst"`
+	Work           int     `json:"work"`                 // bits of work (NIP-13) that a request of an unknown key needs at most, while many ask
+	WorkFrom       float64 `json:"work_from"`            // requests of unknown keys a second from which on
+	WorkNow        int     `json:"work_now"`             // bits that are asked for now
 	MaxConnections int     `json:"max_connections"`      // altogether
 	FromOneAddress int     `json:"max_connections_each"` // from one address; of IPv6, one /64
 	MaxQueue       int     `json:"max_queue"`            // messages that wait for a slow reader before it is dropped
@@ -49,7 +58,11 @@ type ownLimits struct {
 	MaxOffers      int     `json:"max_offers"`           // of one key for one job, in clear
 	MaxSaid        int     `json:"max_feedback"`         // messages about one job of a key that was not chosen
 	OfferPow       int     `json:"offer_pow"`            // bits of work that an offer of an unknown key needs
-	PrivateJobs    bool    `json:"private_jobs"`         // encrypted jobs are shown to their two parties only
+	Closed         bool    `json:"closed"`               // only keys that the operator has let in publish
+	Kinds          any     `json:"kinds"`                // all, or market: those of a market and NIP-90, and kinds_also
+	KindsAlso      []int   `json:"kinds_also,omitempty"`
+	KindsNot       []int   `json:"kinds_not,omitempty"` // that are not taken
+	PrivateJobs    bool    `json:"private_jobs"`        // encrypted jobs are shown to their two parties only
 }
 
 // facts gives them as they are now.
@@ -62,14 +75,32 @@ func (r *Relay) facts() facts11 {
 			MaxSubidLength: maxSubID, MaxEventTags: maxTags, MaxContentLength: events.MaxEvent, CreatedAtUpperLimit: int64(events.MaxFuture / time.Second),
 		},
 		Own: ownLimits{
-			MaxEventLength: events.MaxEvent, Rate: t.Rate, Burst: t.Burst, MaxConnections: t.MaxConns, FromOneAddress: t.MaxConnsPerAddress,
+			MaxEventLength: events.MaxEvent, KeyRate: t.KeyRate, KeyBurst: t.KeyBurst, AddressRate: t.AddressRate, AddressBurst: t.AddressBurst,
+			Work: t.Work, WorkFrom: t.WorkFrom, WorkNow: r.demand.now(r.Now(), t.WorkFrom, t.Work), Rate: t.Rate, Burst: t.Burst, MaxConnections: t.MaxConns, FromOneAddress: t.MaxConnsPerAddress,
 			MaxQueue: t.Queue, MaxQueueBytes: t.QueueBytes, MaxOffers: maxOffers, MaxSaid: maxSaid, OfferPow: t.OfferPow, PrivateJobs: t.PrivateJobs,
 		},
 	}
+	d := r.rules.now.Load()
+	f.Name, f.Description, f.Icon = cmp.Or(d.Name, t.Name), cmp.Or(d.Description, t.Description), d.Icon
+	f.Limitation.RestrictedWrites, f.Limitation.AuthRequired = t.Closed, false
+	f.Own.Closed, f.Own.Kinds = t.Closed, "all"
+	if t.MarketOnly {
+		f.Own.Kinds = "market"
+		f.Own.KindsAlso = slices.Clone(t.Kinds)
+	}
+	for kind, taken := range d.Kinds {
+		if taken && t.MarketOnly {
+			f.Own.KindsAlso = append(f.Own.KindsAlso, kind)
+		} else if !taken {
+			f.Own.KindsNot = append(f.Own.KindsNot, kind)
+		}
+	}
+	slices.Sort(f.Own.KindsAlso)
+	slices.Sort(f.Own.KindsNot)
 	if len(t.Admins) > 0 {
 		f.PubKey = t.Admins[0]
 	}
-	if t.OfferPow > 0 {
+	if t.OfferPow > 0 || t.Work > 0 {
 		f.SupportedNIPs = append(append([]any{}, f.SupportedNIPs...), 13)
 	}
 	return f

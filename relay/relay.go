@@ -47,6 +47,15 @@ type Config struct {
 	WriteIn            time.Duration // how long one write may take; 10 s if unset
 	PrivateJobs        bool          // encrypted jobs are shown only to their two parties, after AUTH
 	Files              http.Handler  // files by their hash, on the same host (internal/blob); none if unset. Whoever opened it closes it
+	KeyRate            float64       // events a second of one key, over all its connections; no limit if unset. Who sends more is read more slowly
+	KeyBurst           int           // events at once before KeyRate holds; 2000 if unset
+	AddressRate        float64       // messages a second from one address, but this machine's; no limit if unset
+	AddressBurst       int           // messages at once before AddressRate holds; 8000 if unset
+	Work               int           // NIP-13 bits that a request of an unknown key needs at most, while many ask; none are asked for if unset
+	WorkFrom           float64       // requests of unknown keys a second from which work is asked for; 50 if unset
+	Closed             bool          // only keys that the operator has let in publish (manage.go), and connections that have proved one
+	MarketOnly         bool          // only kinds that a market needs are taken
+	Kinds              []int         // and these
 	OfferPow           int           // NIP-13 bits that an offer of an unknown key needs; 0 for none
 	KnownAfter         time.Duration // how long a node must have been announced to be known; 10 minutes if unset
 	KeepFree           int64         // bytes of the disk that are left to others; 16 MiB if unset, none if negative
@@ -70,8 +79,11 @@ type Relay struct {
 	after    after
 	querying chan struct{} // queries that run
 	seats    seats
-	negs     negs
 	rules    *rules
+	demand   demand
+	ofKey    pace[string]
+	ofPeer   pace[netip.Prefix]
+	negs     negs
 	views    views
 
 	mu       sync.Mutex
@@ -135,6 +147,9 @@ func withDefaults(c Config) Config {
 	set(&c.QueueBytes, 16<<20)
 	set(&c.WriteIn, 10*time.Second)
 	set(&c.KnownAfter, 10*time.Minute)
+	set(&c.KeyBurst, 2000)
+	set(&c.AddressBurst, 8000)
+	set(&c.WorkFrom, 50)
 	set(&c.Name, "infernet relay")
 	set(&c.KeepFree, 16<<20)
 	if c.Log == nil {
@@ -158,9 +173,9 @@ func set[T comparable](field *T, standard T) {
 func (r *Relay) hooks() *khatru.Relay {
 	k := khatru.NewRelay()
 	k.ServiceURL = r.ServiceURL
-	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70, 77}
+	k.Info.SupportedNIPs = []any{1, 9, 11, 40, 42, 45, 50, 70, 77, 86, 98}
 	r.policies = []func(context.Context, *nostr.Event) (bool, string){
-		r.refuseShape, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refusePow, r.refuseJob,
+		r.refuseShape, r.refuseAdmission, r.refuseTime, r.refuseDeleted, r.refuseMarket, r.refuseWork, r.refusePow, r.refuseJob,
 	}
 	return k
 }
@@ -189,7 +204,7 @@ func (r *Relay) Handler() http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintf(w, "%s\n%s\n", r.terms().Name, About)
+		fmt.Fprintf(w, "%s\n%s\n", r.facts().Name, About)
 	})
 }
 
@@ -220,6 +235,7 @@ func (r *Relay) mount(door *httpd.Server) {
 	door.Registry().MustRegister(append(r.meters.all(), r.store.meters()...)...)
 	r.mountOperation(door)
 	r.mountViews(door)
+	r.mountManage(door)
 	door.Check("relay", r.well)
 }
 

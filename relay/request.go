@@ -157,14 +157,17 @@ func (s *session) unsubscribe(id string) {
 
 // shows is what a question's answer may hold; nil for everything.
 func (s *session) shows() func(*nostr.Event) bool {
-	if s.r.terms().PrivateJobs {
+	if s.r.terms().PrivateJobs || len(s.r.rules.now.Load().BannedKeys) > 0 {
 		return s.maySee
 	}
 	return nil
 }
 
-// maySee says whether the client may read an event: encrypted jobs are their two parties' where the operator wants it.
+// maySee says whether the client may read an event: those of banned keys are nobody's, encrypted jobs are their two parties' where the operator wants it.
 func (s *session) maySee(ev *nostr.Event) bool {
+	if !s.r.visible(ev) {
+		return false
+	}
 	if !s.r.terms().PrivateJobs || !events.IsMarket(ev.Kind) || !events.IsEncrypted(ev) {
 		return true
 	}

@@ -18,14 +18,15 @@ const rulesName = "rules.json"
 
 // decided are the operator's decisions: who and what is kept out, who is known. Reasons are for people, and may be "".
 type decided struct {
-	BannedKeys   map[string]string `json:"banned_keys,omitempty"`   // hex; why
-	AllowedKeys  map[string]string `json:"allowed_keys,omitempty"`  // hex; why
-	BannedEvents map[string]string `json:"banned_events,omitempty"` // id; why
-	Kinds        map[int]bool      `json:"kinds,omitempty"`         // allowed or not, whatever the settings say
-	BlockedIPs   map[string]string `json:"blocked_ips,omitempty"`   // address or network; why
-	Name         string            `json:"name,omitempty"`          // instead of the settings'
-	Description  string            `json:"description,omitempty"`
-	Icon         string            `json:"icon,omitempty"`
+	BannedKeys    map[string]string `json:"banned_keys,omitempty"`    // hex; why
+	AllowedKeys   map[string]string `json:"allowed_keys,omitempty"`   // hex; why
+	BannedEvents  map[string]string `json:"banned_events,omitempty"`  // id; why
+	AllowedEvents map[string]string `json:"allowed_events,omitempty"` // id; why: reports of it are answered
+	Kinds         map[int]bool      `json:"kinds,omitempty"`          // allowed or not, whatever the settings say
+	BlockedIPs    map[string]string `json:"blocked_ips,omitempty"`    // address or network; why
+	Name          string            `json:"name,omitempty"`           // instead of the settings'
+	Description   string            `json:"description,omitempty"`
+	Icon          string            `json:"icon,omitempty"`
 
 	networks []netip.Prefix // of BlockedIPs
 }
@@ -115,7 +116,7 @@ func (r *rules) change(how func(*decided) error) error {
 func (d *decided) clone() *decided {
 	c := *d
 	c.BannedKeys, c.AllowedKeys, c.BannedEvents = copied(d.BannedKeys), copied(d.AllowedKeys), copied(d.BannedEvents)
-	c.Kinds, c.BlockedIPs = copied(d.Kinds), copied(d.BlockedIPs)
+	c.AllowedEvents, c.Kinds, c.BlockedIPs = copied(d.AllowedEvents), copied(d.Kinds), copied(d.BlockedIPs)
 	return &c
 }
 

@@ -21,7 +21,9 @@ type full struct {
 }
 
 func (f *full) write(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", "60")
+	if f.code != http.StatusForbidden {
+		w.Header().Set("Retry-After", "60")
+	}
 	http.Error(w, f.text, f.code)
 }
 
@@ -29,6 +31,9 @@ func (f *full) write(w http.ResponseWriter) {
 func (r *Relay) seat(address string) (leave func(), no *full) {
 	from := network(address)
 	s, terms := &r.seats, r.terms()
+	if why, blocked := r.rules.now.Load().blocks(addressIn(address)); blocked {
+		return nil, &full{http.StatusForbidden, "this relay's operator takes no connections from " + addressIn(address).String() + because(why)}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -49,6 +54,15 @@ func (r *Relay) seat(address string) (leave func(), no *full) {
 			delete(s.from, from)
 		}
 	}, nil
+}
+
+// addressIn is the IP address of a connection; invalid if there is none.
+func addressIn(address string) netip.Addr {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap().WithZone("")
 }
 
 // network is whom an address is counted for: of IPv6, one customer has at least a /64. This machine's own addresses are

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,9 @@ type session struct {
 	url       string // as this client knows the relay
 	challenge string
 	out       *queue
+	from      netip.Addr   // invalid if it is not known
+	peer      netip.Prefix // whom it is counted for; invalid if it is this machine's
+	end       func()       // of the connection
 	tokens    float64
 	refilled  time.Time
 
@@ -69,6 +73,7 @@ func (r *Relay) serveSession(w http.ResponseWriter, req *http.Request) {
 	s := &session{
 		r: r, ws: ws, url: r.addressOf(req), challenge: hex.EncodeToString(challenge), out: newQueue(terms.Queue, terms.QueueBytes, cancel),
 		tokens: float64(terms.Burst), refilled: time.Now(), authed: map[string]bool{}, subs: map[string]*subscription{}, negs: map[string]*neg{},
+		from: addressIn(req.RemoteAddr), peer: network(req.RemoteAddr), end: cancel,
 	}
 	if !r.enter(s) {
 		ws.Close(websocket.StatusGoingAway, "the relay shuts down")
@@ -155,13 +160,27 @@ func (s *session) slow(ctx context.Context) error {
 	now, terms := time.Now(), s.r.terms()
 	s.tokens = min(s.tokens+now.Sub(s.refilled).Seconds()*terms.Rate, float64(terms.Burst))
 	s.refilled = now
-	if s.tokens--; s.tokens >= 0 {
+	pause := time.Duration(0)
+	if s.tokens--; s.tokens < 0 {
+		pause = time.Duration(-s.tokens / terms.Rate * float64(time.Second))
+	}
+	if from := s.peer; from.IsValid() {
+		pause = max(pause, s.r.ofPeer.take(from, 1, terms.AddressRate, terms.AddressBurst, now))
+	}
+	return rest(ctx, pause)
+}
+
+// rest waits.
+func rest(ctx context.Context, pause time.Duration) error {
+	if pause <= 0 {
 		return nil
 	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(time.Duration(-s.tokens / terms.Rate * float64(time.Second))):
+	case <-timer.C:
 		return nil
 	}
 }
@@ -223,7 +242,11 @@ func (s *session) event(ctx context.Context, ev *nostr.Event) {
 		ok(false, why)
 		return
 	}
-	s.r.add(withCame(ctx, at), ev, raw, ok) // false as the relay shuts down: the client hears that, and not that the event is stored
+	terms := s.r.terms() // its key is proved now: all connections that publish for it share its rate
+	if rest(ctx, s.r.ofKey.take(ev.PubKey, 1, terms.KeyRate, terms.KeyBurst, at)) != nil {
+		return
+	}
+	s.r.add(withSession(withCame(ctx, at), s), ev, raw, ok) // false as the relay shuts down: the client hears that, and not that the event is stored
 }
 
 // auth remembers one more key of this client (NIP-42); several may be.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
@@ -27,6 +28,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("INFERNET_CACHE", filepath.Join(home, "cache"))
 			env.Setenv("INFERNET_PROVIDE_PROBE", "http://127.0.0.1:1/v1") // whatever runs on this machine stays out of it
 			env.Setenv("INFERNET_RELAYS", "ws://127.0.0.1:1")
+			if cache := cmp.Or(os.Getenv("INFERNET_CACHE"), cacheDir()); cache != "" { // where scripts/get-pebble.sh puts it
+				env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+filepath.Join(cache, "pebble"))
+			}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every process of a race build lingers for a second
 			env.Values[lastKey{}] = new(*exec.Cmd)
 			env.Values[failKey{}] = env.T().(interface{ Errorf(string, ...any) }).Errorf
@@ -34,8 +38,17 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await, "certificate": writeCertificate, "code": code, "get": get, "post": post, "eventually": eventually,
-			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "hangup": hangup, "exited": exited, "object": object, "vector": vector, "variable": variable, "bunker": remoteSigner},
+			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "hangup": hangup, "authority": authority, "exited": exited, "object": object, "vector": vector, "variable": variable, "bunker": remoteSigner},
 	})
+}
+
+// cacheDir is where what tests need is installed, if nobody says.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "infernet")
 }
 
 // await waits until a file that a daemon writes holds a line, and sets a variable to it, and another to its address

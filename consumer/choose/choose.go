@@ -104,6 +104,7 @@ type Trust struct {
 type Verdict struct {
 	Candidate
 	Out   bool    // it is not taken
+	Rests bool    // it is not taken only because it failed just now
 	Score float64 // lower is better
 	Why   string
 }
@@ -126,7 +127,7 @@ func Rank(all []Candidate, c Controls, need Need, now time.Time) []Verdict {
 			v.Out, v.Why = true, why
 			out = append(out, v)
 		case now.Before(x.Until):
-			v.Out, v.Why = true, fmt.Sprintf("it failed just now (%s) and has a pause for %s", x.Why, x.Until.Sub(now).Round(time.Second))
+			v.Out, v.Rests, v.Why = true, true, fmt.Sprintf("it failed just now (%s) and has a pause for %s", x.Why, x.Until.Sub(now).Round(time.Second))
 			paused = append(paused, v)
 		default:
 			in = append(in, v)
@@ -135,7 +136,7 @@ func Rank(all []Candidate, c Controls, need Need, now time.Time) []Verdict {
 	slices.SortStableFunc(paused, func(a, b Verdict) int { return a.Until.Compare(b.Until) })
 	if len(in) == 0 && len(paused) > 0 {
 		first := paused[0]
-		first.Out, first.Why = false, "it failed just now ("+first.Measured.Why+"), but no other node is left"
+		first.Out, first.Rests, first.Why = false, false, "it failed just now ("+first.Measured.Why+"), but no other node is left"
 		in, paused = []Verdict{first}, paused[1:]
 	} else {
 		score(in, c)

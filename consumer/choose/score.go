@@ -54,7 +54,7 @@ func score(in []Verdict, c Controls) {
 		default:
 			v.Score = 0.6*price + 0.2*min(first, 20) + 0.2*min(rate, 20)
 		}
-		v.Score *= (1 + 4*v.failing()) * (1 + min(v.Load, 4)/4)
+		v.Score *= (1 + 4*v.failing()) * (1 + min(v.Load, 40)/4)
 		v.Score *= 1 + min(max(v.Late-late, 0)/late, 4)
 		if v.caught() {
 			v.Score *= 1 + 9*v.Lied

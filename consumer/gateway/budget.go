@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"infernet/consumer"
 	"infernet/events"
 	"infernet/internal/durable"
 	"infernet/internal/ledger"
@@ -15,7 +16,11 @@ import (
 // Budget remembers what each caller may spend and has spent, on the disk. What a job can cost at most is taken off before
 // it is ordered, in one commit with the check that it is there: callers at once get no more than one after the other. What
 // is counted is what nodes were paid; the fees of the payments are not in it. Days are UTC.
-type Budget struct{ db *durable.DB }
+type Budget struct {
+	db     *durable.DB
+	maxDay events.Msat                        // of all callers together, where nothing else is set; 0 does not bound
+	alarm  func(who string, a consumer.Alarm) // told when a day's budget reaches a mark; may be nil
+}
 
 // Everybody is whose limit holds for all callers together; "" is who shows no app key.
 const Everybody = "*"
@@ -62,7 +67,7 @@ func OpenBudget(path string) (*Budget, error) {
 	if err != nil {
 		return nil, fmt.Errorf("budgets: %w", err)
 	}
-	return &Budget{db}, nil
+	return &Budget{db: db}, nil
 }
 
 func (b *Budget) Close() error { return b.db.Close() }
@@ -247,7 +252,8 @@ func (b *Budget) settle(id int64, paid events.Msat, l *ledger.Ledger, over bool)
 			paid += c.Amount
 		}
 	}
-	return b.db.Write(func(tx *durable.Tx) error {
+	var reached []func()
+	err = b.db.Write(func(tx *durable.Tx) error {
 		var who, day string
 		var held events.Msat
 		err := tx.QueryRow("select who, day, msat from holds where id = ?", id).Scan(&who, &day, &held)
@@ -260,6 +266,30 @@ func (b *Budget) settle(id int64, paid events.Msat, l *ledger.Ledger, over bool)
 		if err := add(tx, who, day, paid-held); err != nil {
 			return err
 		}
+		for _, of := range []string{who, Everybody} {
+			l, err := limitOf(tx, of)
+			if err != nil {
+				return err
+			}
+			if of == Everybody && l.Day == nil && b.maxDay > 0 {
+				l.Day = &b.maxDay
+			}
+			if l.Day == nil {
+				continue
+			}
+			sum, err := sumOf(tx, of, day)
+			if err != nil {
+				return err
+			}
+			var out events.Msat // for jobs that are under way
+			if err := tx.QueryRow("select coalesce(sum(msat), 0) from holds where day = ? and id <> ? and (who = ? or ? = ?)", day, id, of, of, Everybody).Scan(&out); err != nil {
+				return err
+			}
+			sum -= out
+			if mark := consumer.Mark(sum, *l.Day); over && b.alarm != nil && mark > consumer.Mark(sum-paid, *l.Day) {
+				reached = append(reached, func() { b.alarm(of, consumer.Alarm{Percent: mark, Spent: sum, Of: *l.Day}) })
+			}
+		}
 		if !over {
 			_, err = tx.Exec("update holds set msat = ? where id = ?", int64(paid), id)
 			return err
@@ -270,6 +300,13 @@ func (b *Budget) settle(id int64, paid events.Msat, l *ledger.Ledger, over bool)
 		_, err = tx.Exec("delete from holds where id = ?", id)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	for _, tell := range reached {
+		tell()
+	}
+	return nil
 }
 
 // recover settles what an earlier run left open, but what is for jobs that go on.

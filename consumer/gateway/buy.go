@@ -39,9 +39,12 @@ func (g *Gateway) wishOf(who string, kind int, model string, options Options) (*
 	if w.model == anyModel {
 		w.model = ""
 	}
-	limit, err := g.budget.Limit(w.who)
-	if err != nil {
-		return nil, err
+	var limit Limit
+	if g.budget != nil { // a batch has none
+		var err error
+		if limit, err = g.budget.Limit(w.who); err != nil {
+			return nil, err
+		}
 	}
 	if len(limit.Models) > 0 && !slices.Contains(limit.Models, w.model) {
 		param := "model"
@@ -254,7 +257,7 @@ const afterIn = 2 * time.Minute
 func (g *Gateway) finish(w *wish, h *hold, job events.ID, err error) {
 	var left *consumer.LeftError
 	var vanished *consumer.VanishedError
-	open := errors.As(err, &left) || errors.As(err, &vanished) && vanished.Held
+	open := errors.As(err, &left) && !left.Back || errors.As(err, &vanished) && vanished.Held
 	if err := h.settle(g.Consumer.Ledger, !open); err != nil {
 		g.Log.Error("cannot settle a budget", "job", job, "err", err)
 	}

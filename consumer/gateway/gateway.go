@@ -34,6 +34,8 @@ type Config struct {
 	Owners   []events.PubKey // Nostr keys that may buy by signing (NIP-98); nobody else's may
 	Keys     bool            // app keys are needed on this machine, too; everywhere else they always are
 
+	Alarm func(who string, a consumer.Alarm) // told when a half, four fifths and all of a caller's day are spent; may be nil
+
 	// Notices gives the notices before one (0: the newest), and Prove what proves a job's receipt; not answered if unset.
 	Notices func(ctx context.Context, before int64, limit int) ([]notify.Notice, error)
 	Prove   func(ctx context.Context, job events.ID) (*events.Proof, error)
@@ -75,6 +77,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	budget.alarm, budget.maxDay = c.Alarm, c.MaxDay
 	g := &Gateway{Config: c, budget: budget, roster: newRoster(c.Consumer, c.Now), record: newRecord(c.Now), tasks: &tasks{of: map[events.ID]*task{}}}
 	g.shelf = &shelf{budget.db, g.filesOf}
 	open, err := g.shelf.open()

@@ -56,9 +56,10 @@ type Progress struct {
 	Amount     events.Msat   `json:"amount_msat,omitempty"`
 }
 
-// Partial is the next piece of a result's text.
+// Partial is the next piece of a result: of its text, or a file.
 type Partial struct {
 	Text  string `json:"text"`
+	File  *File  `json:"file,omitempty"`
 	Whole bool   `json:"whole,omitempty" doc:"it takes the place of all pieces before it"`
 }
 
@@ -304,6 +305,9 @@ func (t *task) deliver(got *consumer.Delivery) error {
 	if !kind.GivesText() || len(got.Files) > 0 {
 		if err := t.keepFiles(got); err != nil {
 			return err
+		}
+		for i := range j.Files {
+			t.tell("result", Partial{File: &j.Files[i]})
 		}
 		if !kind.GivesText() {
 			j.Output = j.Files[0].URL

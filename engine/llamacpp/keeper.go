@@ -19,6 +19,8 @@ const (
 	steady       = 30 * time.Second // a server that lived this long starts with a clean slate
 	grace        = 3 * time.Second  // between asking a server to end and ending it
 	healthEvery  = 5 * time.Millisecond
+	loopOf       = 3 // ends within loopIn are a loop
+	loopIn       = 10 * time.Minute
 	giveUp       = 2 // crashes in a row before a server was ever ready, after which callers are told at once
 )
 
@@ -37,6 +39,7 @@ type keeper struct {
 	up      chan struct{} // closed while the server is ready; a new one while it is not
 	crashes int           // in a row without having been ready for long
 	words   string        // of the last crash
+	deaths  []time.Time   // the last few, however long the server had lived
 	fell    chan struct{} // closed at the next crash
 	failed  chan struct{} // closed when callers should stop waiting; nil'ed by a new start that works
 }
@@ -149,6 +152,7 @@ func (k *keeper) crashed(words string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.words = words
+	k.deaths = append(k.deaths[max(0, len(k.deaths)-loopOf+1):], time.Now())
 	select {
 	case <-k.up:
 		k.up = make(chan struct{})
@@ -192,6 +196,22 @@ func (k *keeper) ready(ctx context.Context) error {
 	case <-k.end:
 		return fmt.Errorf("%w: closed", engine.ErrUnavailable)
 	}
+}
+
+// check says that the server ends again and again, or cannot start. One that loads, or was started again once, is well.
+func (k *keeper) check() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	loop := len(k.deaths) == loopOf && time.Since(k.deaths[0]) < loopIn
+	select {
+	case <-k.failed:
+		return fmt.Errorf("%w: %s", engine.ErrUnavailable, k.words)
+	default:
+	}
+	if loop {
+		return fmt.Errorf("%w: it ended %d times within %s, at last: %s", engine.ErrUnavailable, loopOf, loopIn, k.words)
+	}
+	return nil
 }
 
 // try is the command with which a person sees what is wrong.

@@ -22,6 +22,7 @@ import (
 var (
 	_ engine.Engine    = (*Engine)(nil)
 	_ engine.Estimator = (*Engine)(nil)
+	_ engine.Checker   = (*Engine)(nil)
 )
 
 // Engine is a llama-server that this process started.
@@ -125,6 +126,9 @@ func (e *Engine) Estimate(ctx context.Context, job engine.Job) (events.Usage, er
 	usage, err := e.Server.Estimate(ctx, job)
 	return usage, e.explain(ctx, err)
 }
+
+// Check says whether the server ends again and again.
+func (e *Engine) Check(context.Context) error { return e.keeper.check() }
 
 // Close ends the jobs, then the server and all it started.
 func (e *Engine) Close() error {

@@ -290,3 +290,27 @@ func TestSmolLM(t *testing.T) {
 	}
 	t.Logf("summary: %q", out.Text)
 }
+
+// TestALoopOfCrashesIsSaid kills the server three times: once is an accident, three times in minutes is not.
+func TestALoopOfCrashesIsSaid(t *testing.T) {
+	server(t)
+	e := open(t, address(enginetest.TinyModel(t), "&model=tiny"))
+	defer e.Close()
+	for i := range loopOf {
+		if err := engine.Check(t.Context(), e); err != nil {
+			t.Errorf("after %d deaths: %v", i, err)
+		}
+		pid := serverPid(t, e.(*Engine).folder.path)
+		syscall.Kill(pid, syscall.SIGKILL)
+		waitGone(t, pid)
+		if _, err := e.Run(t.Context(), enginetest.Text("tiny", "hi", "max_tokens", "1"), func(engine.Part) error { return nil }); err != nil && !errors.Is(err, engine.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		if _, err := e.Models(t.Context()); err != nil { // it runs again
+			t.Fatal(err)
+		}
+	}
+	if err := engine.Check(t.Context(), e); !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(err.Error(), "3 times") {
+		t.Errorf("after %d deaths: %v", loopOf, err)
+	}
+}

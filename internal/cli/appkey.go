@@ -15,7 +15,7 @@ import (
 )
 
 // scopes are what app keys can be for.
-var scopes = []string{historyScope, gateway.Scope, gateway.Admin}
+var scopes = []string{historyScope, steerScope, gateway.Scope, gateway.Admin}
 
 // appKeys are this data folder's app keys. The daemons see what a command changes at once.
 func (a *app) appKeys() (*httpd.Keys, error) { return httpd.OpenKeys(a.settings.path("appkeys.json")) }
@@ -36,9 +36,9 @@ func (a *app) appkeyNewCommand() *cobra.Command {
 	var only []string
 	var life time.Duration
 	cmd := &cobra.Command{
-		Use:         "new NAME",
-		Short:       "Make a key for an app, and print it, this once",
-		Long:        "NAME is for people: which app the key is for. Without --scope the key is for everything, also for what later versions add,\n" +
+		Use:   "new NAME",
+		Short: "Make a key for an app, and print it, this once",
+		Long: "NAME is for people: which app the key is for. Without --scope the key is for everything, also for what later versions add,\n" +
 			"but not for admin: issuing keys and changing budgets over HTTP has to be named.",
 		Example:     "infernet appkey new dashboard --scope history",
 		Annotations: says("id, key, name, scopes, expires (unix seconds, 0 for never)"),

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"infernet/events"
@@ -20,16 +22,24 @@ type entry struct {
 	Address string    `json:"address"`
 	Name    string    `json:"name"`
 	At      time.Time `json:"at"`
+	Removed string    `json:"removed,omitempty"` // the SHA-256 of a file that was removed: its name means the one before
 }
 
 func (a *app) book() book { return book{a.settings.path("files.jsonl")} }
 
 func (b book) add(file events.Blob, name string) error {
+	return b.write(entry{Address: file.URI(), Name: name, At: time.Now().UTC()})
+}
+
+// remove notes that a file is no longer on its servers.
+func (b book) remove(sum string) error { return b.write(entry{Removed: sum, At: time.Now().UTC()}) }
+
+func (b book) write(e entry) error {
 	f, err := os.OpenFile(b.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(entry{file.URI(), name, time.Now().UTC()})
+	body, err := json.Marshal(e)
 	if err == nil {
 		_, err = f.Write(append(body, '\n'))
 	}
@@ -57,14 +67,19 @@ func (b book) read() (all []entry, err error) {
 	return all, lines.Err()
 }
 
-// find finds the newest entry of a name or SHA-256; an empty blob if there is none.
+// find finds the newest entry of a name or SHA-256, or its beginning, whose file was not removed; an empty blob if there is none.
 func (b book) find(name string) (found events.Blob, err error) {
 	all, err := b.read()
+	var named []events.Blob
 	for _, e := range all {
+		named = slices.DeleteFunc(named, func(file events.Blob) bool { return file.Sum == e.Removed })
 		file, bad := events.ParseBlob(e.Address)
-		if bad == nil && (e.Name == name || file.Sum == name) {
-			found = file
+		if bad == nil && (e.Name == name || file.Sum == name || keyStart.MatchString(name) && strings.HasPrefix(file.Sum, name)) {
+			named = append(named, file)
 		}
+	}
+	if len(named) > 0 {
+		found = named[len(named)-1]
 	}
 	return found, err
 }

@@ -89,13 +89,21 @@ func (a *app) firstOrder(cmd *cobra.Command, o *orderFlags) (consumer.Order, err
 	return a.order(cmd, o, "hello")
 }
 
-// talk takes lines until there are no more. Where nobody types, the first that fails ends it.
+// talk takes lines until there are no more. A turn that fails is said, and the next line is read; where nobody types, that
+// some failed is the end's error.
 func (c *chat) talk(ctx context.Context) error {
 	in := c.newLines("> ")
+	lines, failed, last := 0, 0, error(nil)
+	end := func() error {
+		if failed == 0 || in.editor != nil {
+			return nil
+		}
+		return fmt.Errorf("%d of %d lines failed; the last: %w", failed, lines, last)
+	}
 	for {
 		line, err := in.next(ctx)
 		if errors.Is(err, io.EOF) {
-			return nil
+			return end()
 		}
 		if err != nil {
 			return err
@@ -104,26 +112,34 @@ func (c *chat) talk(ctx context.Context) error {
 		if line == "" {
 			continue
 		}
+		lines++
+		done := false
 		if strings.HasPrefix(line, "/") {
-			if done, err := c.command(ctx, line); done || err != nil && in.editor == nil {
-				return err
-			} else if err != nil {
-				c.complain(err)
-			}
-			continue
+			done, err = c.command(ctx, line)
+		} else {
+			err = c.say(ctx, line)
 		}
-		if err := c.say(ctx, line); err != nil {
-			if ctx.Err() != nil || in.editor == nil {
-				return err
-			}
+		if err != nil && ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			failed, last = failed+1, err
 			c.complain(err)
+		}
+		if done {
+			return end()
 		}
 	}
 }
 
 // complain shows an error that does not end the conversation.
 func (c *chat) complain(err error) {
-	_, message, hint := explain(err, c.args)
+	code, message, hint := explain(err, c.args)
+	if c.json {
+		c.object(c.Err, map[string]any{"error": message, "hint": hint, "code": code})
+		return
+	}
+	hint = c.callable(hint)
 	fmt.Fprintf(c.Err, "infernet: %s\n", message)
 	if hint != "" {
 		fmt.Fprintf(c.Err, "hint: %s\n", hint)

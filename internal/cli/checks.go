@@ -33,6 +33,7 @@ func (a *app) checks() []check {
 		{"relay", a.checkRelay, "infernet up"},
 		{"clock", a.checkClock, "timedatectl set-ntp true"},
 		{"wallet", a.checkWallet, ""},
+		{"node wallet", a.checkNodeWallet, ""},
 		{"gpu", a.checkGPU, "nvidia-smi  # or the like of its vendor: what does the driver say?"},
 		{"engine", a.checkEngine, a.getEngine()},
 		{"llama-server", a.llamaOnly(a.checkLlama), a.getEngine()},
@@ -155,6 +156,23 @@ func (a *app) checkEngine(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s (%s), %d models", hide(url), found, len(models)), err
 }
 
+// checkNodeWallet looks at the wallet that a node here is paid into.
+func (a *app) checkNodeWallet(ctx context.Context) (string, error) {
+	made := a.settings.path("node.wallet")
+	w, err := a.openWallet(ctx, "provide.wallet", made)
+	if err != nil {
+		return "", err
+	}
+	if w == nil {
+		return "none: a node here gives its work away, until infernet up makes one or provide.wallet names one" + a.foreign(made), nil
+	}
+	defer w.Close()
+	if _, ok := w.(wallet.Receiver); !ok {
+		return "", withHint(usage("provide.wallet: %s cannot be paid into", w.Describe()), "infernet provide --help")
+	}
+	return a.balanceOf(ctx, w, "provide.wallet")
+}
+
 func (a *app) checkWallet(ctx context.Context) (string, error) {
 	w, err := a.openWallet(ctx, "wallet", a.settings.path("customer.wallet"))
 	if err != nil {
@@ -167,6 +185,11 @@ func (a *app) checkWallet(ctx context.Context) (string, error) {
 		return "none is set: only free jobs can be bought, until infernet up makes one or the setting wallet names one", nil
 	}
 	defer w.Close()
+	return a.balanceOf(ctx, w, "wallet")
+}
+
+// balanceOf asks the wallet of a setting what is in it.
+func (a *app) balanceOf(ctx context.Context, w wallet.Wallet, setting string) (string, error) {
 	b, ok := w.(wallet.Balancer)
 	if !ok {
 		return w.Describe(), nil
@@ -177,9 +200,9 @@ func (a *app) checkWallet(ctx context.Context) (string, error) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %s says nothing for %s", wallet.ErrUnavailable, w.Describe(), walletIn)
 	}
-	if path, filed := strings.CutPrefix(a.settings.text("wallet"), "file:"); err != nil && filed {
+	if path, filed := strings.CutPrefix(a.settings.text(setting), "file:"); err != nil && filed {
 		err = withHint(err, "${EDITOR:-vi} %s  # if it is not its service or its relay that is away", quoted(path))
-	} else if err != nil && a.settings.text("wallet") == "" {
+	} else if err != nil && a.settings.text(setting) == "" {
 		err = withHint(err, "infernet up  # runs the bank of this play money")
 	}
 	return w.Describe() + ", " + have.Human(), err

@@ -152,8 +152,8 @@ func (a *app) root() *cobra.Command {
 		return withHint(usage("%s", flagError(cmd, err)), "%s --help", cmd.CommandPath())
 	})
 	root.AddCommand(
-		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.receiptCommand(), a.fileCommand(), a.noticesCommand(), a.storeCommand(),
-		a.marketCommand(), a.walletCommand(), a.gatewayCommand(), a.budgetCommand(),
+		a.upCommand(), a.relayCommand(), a.provideCommand(), a.runCommand(), a.chatCommand(), a.jobCommand(), a.batchCommand(), a.receiptCommand(), a.fileCommand(), a.noticesCommand(), a.storeCommand(),
+		a.marketCommand(), a.walletCommand(), a.gatewayCommand(), a.connectCommand(), a.budgetCommand(), a.costsCommand(), a.nodesCommand(), a.topCommand(), a.openCommand(),
 		a.keyCommand(), a.appkeyCommand(), a.doctorCommand(), a.configCommand(), a.completionCommand(), a.versionCommand(), a.docsCommand(),
 	)
 	a.complete(root, &flags)

@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"infernet/events"
@@ -19,7 +21,7 @@ func (a *app) openDoor(part, about string) (*httpd.Server, error) {
 	s := a.settings
 	listen := part + ".listen"
 	if _, err := net.ResolveTCPAddr("tcp", s.text(listen)); err != nil {
-		return nil, withHint(usage("%s: %w", listen, err), "%s", again(a.args, "--listen", settingOf("relay.listen").standard))
+		return nil, withHint(usage("%s (from %s): %w", listen, s.source[listen], err), "%s", a.listening(part, settingOf("relay.listen").standard))
 	}
 	keys, err := a.appKeys()
 	if err != nil {
@@ -43,7 +45,24 @@ func (a *app) openDoor(part, about string) (*httpd.Server, error) {
 	if err != nil && !errors.As(err, &listening) {
 		return nil, &usageError{err}
 	}
-	return door, err
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, withHint(fmt.Errorf("%s (from %s): %w", listen, s.source[listen], err), "%s", remark(a.listening(part, "127.0.0.1:0"), "port 0 takes a free one"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s (from %s): %w", listen, s.source[listen], err)
+	}
+	if err := a.mountPage(door, part); err != nil {
+		return nil, errors.Join(err, door.Close())
+	}
+	return door, nil
+}
+
+// listening is the command that was typed, with another address for a part's door: the flag --listen, where there is one.
+func (a *app) listening(part, address string) string {
+	if part == "provide" {
+		return envName("provide.listen") + "=" + address + " " + line(a.args)
+	}
+	return again(a.args, "--listen", address)
 }
 
 // nodeAbout is what the front page of a node's own door says.
@@ -51,6 +70,9 @@ const nodeAbout = "This is a node that sells what its machine can compute. It is
 
 // historyScope is what an app key must be for, to read what people look at.
 const historyScope = "history"
+
+// steerScope is what an app key must be for, to change how the node deals.
+const steerScope = "steer"
 
 // mountNode mounts what a node shows its owner: whether it reaches its relays, and its history.
 func (a *app) mountNode(door *httpd.Server, p *pool.Pool, rooms *records) error {
@@ -92,17 +114,11 @@ func mountHistory(door *httpd.Server, rooms *records, owners ...string) {
 		return who.Key != ""
 	}}
 	reader := func(ctx context.Context) (store.Reader, error) {
-		timer := time.NewTimer(openIn)
-		defer timer.Stop()
-		select {
-		case <-rooms.opened:
-		case <-timer.C:
-		case <-ctx.Done():
+		r, err := rooms.history(ctx)
+		if err != nil {
+			return nil, httpd.Fail(503, "%v", err)
 		}
-		if o := rooms.owner.Load(); o != nil {
-			return o, nil
-		}
-		return nil, httpd.Fail(503, "the history is not open; the log says why")
+		return r, nil
 	}
 	op := func(path, id, summary, text string, fails ...int) httpd.Operation {
 		return httpd.Operation{

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"infernet/consumer"
+	"infernet/consumer/quorum"
 	"infernet/engine"
 	"infernet/events"
 	"infernet/internal/blob"
 	"infernet/internal/bunker"
 	"infernet/internal/guard"
+	"infernet/internal/ledger"
 	"infernet/wallet"
 )
 
@@ -34,7 +36,7 @@ const (
 )
 
 const exitCodes = `Exit codes: 0 done, 1 error, 2 wrong usage or settings, 10 no offers, 11 not paid, 12 the job failed or was refused,
-13 the node fell silent, 14 a bad result or invoice was refused or a fraud proven, 15 no relay answers,
+13 the node fell silent, 14 a bad result or invoice was refused or a fraud proven, 15 no relay or file server answers,
 16 no wallet answers, 17 no engine answers, 18 the books differ, 130 interrupted.`
 
 var (
@@ -81,6 +83,7 @@ func explain(err error, args []string) (code int, message, hint string) {
 func meaning(err error, args []string) (code int, hint string) {
 	var (
 		wrong     *usageError
+		disagree  *quorum.DisagreeError
 		none      *consumer.NoOffersError
 		left      *consumer.LeftError
 		cancelled *consumer.CancelledError
@@ -93,6 +96,7 @@ func meaning(err error, args []string) (code int, hint string) {
 		param     *events.ParamError
 		other     *wrongFile
 		dear      *blob.DearError
+		server    *noServerError
 	)
 	switch {
 	case errors.As(err, &wrong):
@@ -101,6 +105,10 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitUsage, other.hint(args)
 	case errors.As(err, &param):
 		return exitUsage, helpOf(args)
+	case errors.As(err, &left) && left.Back:
+		return exitInterrupted, "infernet job show " + cutKey(string(left.Job))
+	case errors.As(err, &left) && left.Held:
+		return exitInterrupted, remark("infernet job watch "+cutKey(string(left.Job)), "until the money is back")
 	case errors.As(err, &left):
 		return exitInterrupted, fmt.Sprintf("infernet job watch %s  # or: infernet job cancel %[1]s", cutKey(string(left.Job)))
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
@@ -138,6 +146,12 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitFailed, remark("infernet market prices", "and raise --max-cost")
 	case errors.As(err, &refused) && refused.Owed > 0:
 		return exitFailed, "infernet wallet withdraw " + cutKey(string(refused.Job))
+	case errors.As(err, &disagree):
+		return exitBad, remark("infernet market known", "who said what most did not")
+	case errors.Is(err, ledger.ErrBudget):
+		return exitUnpaid, "infernet costs"
+	case batchCode(err) != 0:
+		return batchCode(err), ""
 	case errors.As(err, &refused):
 		return exitFailed, "infernet market models"
 	case errors.Is(err, consumer.ErrUnknownNode):
@@ -154,6 +168,8 @@ func meaning(err error, args []string) (code int, hint string) {
 		return exitNoWallet, "infernet doctor"
 	case errors.Is(err, bunker.ErrUnavailable), errors.Is(err, bunker.ErrRefused):
 		return exitError, "infernet key --help"
+	case errors.As(err, &server):
+		return exitNoRelay, server.hint(args)
 	case errors.Is(err, errNoRelay):
 		away := &noRelayError{}
 		errors.As(err, &away)

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"infernet/consumer"
 	"infernet/engine"
 	"infernet/events"
@@ -195,9 +193,8 @@ func (a *app) askWallet(ctx context.Context, yes bool) (wallet.Wallet, error) {
 		return nil, nil
 	}
 	fmt.Fprintf(a.Err, "Where should the money go? Paste a wallet's nostr+walletconnect:// address (it is not shown): ")
-	line, err := term.ReadPassword(fd)
-	fmt.Fprintln(a.Err)
-	address := strings.TrimSpace(string(line))
+	line, err := a.readPassword(ctx, fd)
+	address := strings.TrimSpace(line)
 	if err != nil || address == "" {
 		return nil, err
 	}

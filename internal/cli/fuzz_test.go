@@ -97,7 +97,7 @@ func FuzzKeyFile(f *testing.F) {
 				k, err = events.NewKeys(line)
 			}
 		} else if keyForm(line) != bunkerKey {
-			k, err = (&app{}).unlock("key", line)
+			k, err = (&app{}).unlock(t.Context(), "key", line)
 		} else {
 			return // internal/bunker's
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"infernet/consumer"
 	"infernet/consumer/gateway"
 	"infernet/events"
 	"infernet/internal/httpd"
@@ -110,10 +111,12 @@ func (a *app) openGateway(ctx context.Context, part string) (g *gateway.Gateway,
 		owners = []events.PubKey{owner}
 	}
 	g, err = gateway.New(gateway.Config{
-		Owners:   owners,
+		Owners: owners, Alarm: func(who string, m consumer.Alarm) { a.alarm("apps ("+callerName(who)+") in a day", m) },
 		Consumer: buyer, Path: s.path("gateway.db"), MaxCost: events.Msat(s.number("run.max_cost")) * events.Sat,
 		MaxDay: events.Msat(s.number("gateway.max_day")) * events.Sat, Pay: s.list("run.pay"), Life: s.duration("run.deadline"),
-		Notices: a.newestNotices, Prove: func(ctx context.Context, job events.ID) (*events.Proof, error) { return a.ledgerProof(ctx, string(job)) },
+		Notices: a.newestNotices, Prove: func(ctx context.Context, job events.ID) (*events.Proof, error) {
+			return a.ledgerProof(ctx, string(job))
+		},
 		Keys: s.yes("gateway.keys") || s.text(part+".url") != "" || !loopback(s.text(part+".listen")), Log: a.log,
 	})
 	if err != nil {

@@ -29,14 +29,20 @@ func mark(s, but string) string {
 
 // shown is a text as it goes to stdout: harmless where a person reads.
 func (a *app) shown(s string) string {
+	if a.onTerminal() {
+		return harmless(s)
+	}
+	return s
+}
+
+// onTerminal says whether stdout is a terminal.
+func (a *app) onTerminal() bool {
 	to := a.Out
 	if out, ok := to.(*answer); ok {
 		to = out.to
 	}
-	if file, ok := to.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		return harmless(s)
-	}
-	return s
+	file, ok := to.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // marking is a writer of text that is always for people.

@@ -52,11 +52,16 @@ type records struct {
 	signer events.Signer
 	opened chan struct{} // closed once there was a history
 	owner  atomic.Pointer[store.Owner]
+	outbox atomic.Pointer[notify.Outbox]
+	desk   *desk // told when the history changes; nil where nobody asks
+	steps  steps
 	wait   sync.WaitGroup
 }
 
-// step tells the history that a job has moved on. It waits for nothing.
-func (r *records) step(events.ID, string) {
+// step tells the history, and the log, that a job has moved on. It waits for nothing.
+func (r *records) step(job events.ID, step string) {
+	r.steps.add(step)
+	r.log.Info("job", "job", job, "step", step)
 	if o := r.owner.Load(); o != nil {
 		o.Nudge()
 	}
@@ -65,13 +70,16 @@ func (r *records) step(events.ID, string) {
 // begin runs the rooms until ctx ends; then end waits for them.
 func (r *records) begin(ctx context.Context, l *ledger.Ledger, p *pool.Pool) {
 	r.wait.Go(func() {
-		outbox, err := r.openOutbox(p, r.signer, l)
+		outbox, err := r.openOutbox(p, r.signer, l, r.whose)
 		if err != nil {
 			r.log.Error("there are no notices", "err", err)
 		} else {
+			r.outbox.Store(outbox)
 			defer outbox.Close()
+			defer r.outbox.Store(nil)
 			var telling sync.WaitGroup
 			telling.Go(func() { outbox.Run(ctx) })
+			telling.Go(func() { r.watchOwn(ctx, r.outbox.Load) })
 			defer telling.Wait()
 		}
 		if err := r.keep(ctx, outbox); err != nil && ctx.Err() == nil {
@@ -81,11 +89,29 @@ func (r *records) begin(ctx context.Context, l *ledger.Ledger, p *pool.Pool) {
 	})
 }
 
+// whose is who is told where the settings name nobody: the node's owner.
+func (r *records) whose() (owner events.PubKey) {
+	if r.desk != nil {
+		for _, key := range r.desk.owners.Keys() {
+			return key
+		}
+	}
+	return owner
+}
+
 func (r *records) end() { r.wait.Wait() }
 
 // keep owns the store until ctx ends.
 func (r *records) keep(ctx context.Context, outbox *notify.Outbox) error {
-	o, err := store.Own(ctx, r.storeConfig(r.signer, func(j store.Job) { r.tellOwed(outbox, j) }))
+	o, err := store.Own(ctx, r.storeConfig(r.signer, func(j store.Job) {
+		if r.desk != nil {
+			r.desk.changed.Store(true)
+		}
+		r.tellOwed(outbox, j)
+		if r.desk != nil {
+			r.desk.ended(&j)
+		}
+	}))
 	if err != nil {
 		return err
 	}

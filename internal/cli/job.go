@@ -11,7 +11,7 @@ import (
 
 func (a *app) jobCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "job", Short: "The jobs that were bought here"}
-	cmd.AddCommand(a.jobSubmitCommand(), a.jobListCommand(), a.jobShowCommand(), a.jobWatchCommand(), a.jobCancelCommand())
+	cmd.AddCommand(a.jobSubmitCommand(), a.jobListCommand(), a.jobShowCommand(), a.jobWatchCommand(), a.jobCancelCommand(), a.jobReviewCommand())
 	return cmd
 }
 
@@ -26,13 +26,16 @@ func (a *app) jobSubmitCommand() *cobra.Command {
 		Annotations: says("as run; with --detach only job"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			prompt, err := a.prompt(args)
+			prompt, err := a.prompt(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
 			order, err := a.order(cmd, &o, prompt)
 			if err != nil {
 				return err
+			}
+			if o.estimate {
+				return a.estimate(cmd.Context(), order)
 			}
 			c, done, err := a.buyer(cmd.Context())
 			if err != nil {

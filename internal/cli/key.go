@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/nbd-wtf/go-nostr/nip19"
 	"github.com/spf13/cobra"
@@ -69,7 +70,10 @@ func (a *app) showKey(key events.PubKey, path, form string) error {
 }
 
 // keyRoles are whose keys are kept beside the node's, by their files.
-var keyRoles = map[string]string{"bank.key": "bank", "node.wallet.key": "node's wallet", "customer.wallet.key": "your wallet", "files.key": "your files", operatorKey: "your relays' operator"}
+var keyRoles = map[string]string{
+	"bank.key": "bank", "node.wallet.key": "node's wallet", "customer.wallet.key": "your wallet", "files.key": "your files", "page.key": "your page",
+	operatorKey: "your relays' operator",
+}
 
 // showPlayKeys shows those keys, as far as they are there.
 func (a *app) showPlayKeys() error {
@@ -111,7 +115,7 @@ func (a *app) keyEncryptCommand() *cobra.Command {
 		Example:     "infernet key encrypt",
 		Annotations: says("role, key, npub, file, form (plain, encrypted, bunker)"),
 		Args:        cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			path, line, err := a.keyFile(args)
 			if err != nil {
 				return err
@@ -119,11 +123,11 @@ func (a *app) keyEncryptCommand() *cobra.Command {
 			if form := keyForm(line); form != plainKey {
 				return withHint(usage("%s is %s already", path, map[string]string{encryptedKey: "encrypted", bunkerKey: "at a bunker"}[form]), "infernet key decrypt")
 			}
-			k, err := a.unlock(path, line)
+			k, err := a.unlock(cmd.Context(), path, line)
 			if err != nil {
 				return err
 			}
-			password, err := a.password("new password for "+path, true)
+			password, err := a.password(cmd.Context(), "new password for "+path, true)
 			if err != nil {
 				return err
 			}
@@ -146,7 +150,7 @@ func (a *app) keyDecryptCommand() *cobra.Command {
 		Example:     "infernet key decrypt",
 		Annotations: says("role, key, npub, file, form (plain, encrypted, bunker)"),
 		Args:        cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			path, line, err := a.keyFile(args)
 			if err != nil {
 				return err
@@ -154,7 +158,7 @@ func (a *app) keyDecryptCommand() *cobra.Command {
 			if keyForm(line) != encryptedKey {
 				return withHint(usage("%s is not encrypted", path), "infernet key encrypt")
 			}
-			k, err := a.unlock(path, line)
+			k, err := a.unlock(cmd.Context(), path, line)
 			if err != nil {
 				return err
 			}
@@ -164,6 +168,34 @@ func (a *app) keyDecryptCommand() *cobra.Command {
 			return a.showKey(k.PublicKey(), path, plainKey)
 		},
 	}
+}
+
+// importable is a line as a key file holds it, or why it is none.
+func importable(line string) (string, error) {
+	line = strings.TrimSpace(line)
+	switch form := keyForm(line); {
+	case line == "":
+		return "", errors.New("no key came on stdin")
+	case strings.HasPrefix(line, "npub1"):
+		return "", errors.New("an npub is a public key; wanted is the secret one, nsec1…")
+	case form == bunkerKey:
+		_, _, _, err := bunker.Parse(line)
+		return line, err
+	case form == encryptedKey && len(line) != 162:
+		return "", errors.New("what came on stdin is no whole ncryptsec (NIP-49)")
+	case form == encryptedKey:
+		return line, nil
+	case strings.HasPrefix(line, "nsec1"):
+		if _, _, err := nip19.Decode(line); err != nil {
+			return "", errors.New("what came on stdin is no whole nsec (NIP-19)")
+		}
+		return line, nil
+	}
+	line = strings.ToLower(line)
+	if _, err := events.NewKeys(line); err != nil {
+		return "", fmt.Errorf("what came on stdin is no key: %w", err)
+	}
+	return line, nil
 }
 
 func (a *app) keyImportCommand() *cobra.Command {
@@ -178,7 +210,7 @@ func (a *app) keyImportCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := a.settings.path("node.key")
 			if _, err := os.Lstat(path); err == nil {
-				return withHint(usage("%s is there already", path), "mv %s %s.old", path, path)
+				return withHint(usage("%s is there already", path), "mv %s %s", quoted(path), quoted(path+".old"))
 			}
 			if err := a.settings.makeDataDir(); err != nil {
 				return err
@@ -190,13 +222,8 @@ func (a *app) keyImportCommand() *cobra.Command {
 			if err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
-			if keyForm(line) == bunkerKey {
-				_, _, _, err = bunker.Parse(line)
-			} else if keyForm(line) == plainKey {
-				_, err = a.unlock("stdin", line)
-			}
-			if err != nil {
-				return &usageError{err}
+			if line, err = importable(line); err != nil {
+				return withHint(&usageError{err}, "infernet key  # makes a new one; import wants 64 hex characters, nsec1, ncryptsec1 or bunker://")
 			}
 			if err := writeSecret(path, line); err != nil {
 				return err

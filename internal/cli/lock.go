@@ -45,8 +45,9 @@ func (s *settings) lock(parts ...string) (unlock func(), err error) {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 			unlock()
 			if errors.Is(err, syscall.EWOULDBLOCK) {
-				at, _ := os.ReadFile(s.path(part + ".lock"))
-				return nil, &heldError{part, filepath.Clean(s.text("data_dir")), strings.TrimSpace(string(at))}
+				body, _ := os.ReadFile(s.path(part + ".lock"))
+				at, _, _ := strings.Cut(string(body), "\n")
+				return nil, &heldError{part, filepath.Clean(s.text("data_dir")), strings.TrimSpace(at)}
 			}
 			return nil, err
 		}
@@ -61,6 +62,16 @@ func (s *settings) lock(parts ...string) (unlock func(), err error) {
 // held says where the daemon that holds a lock is, for whoever finds it held.
 func (s *settings) held(part, at string) error {
 	return os.WriteFile(s.path(part+".lock"), []byte(at+"\n"), 0o600)
+}
+
+// heldAt is held, with the address where this machine reaches it whatever its name leads to.
+func (s *settings) heldAt(part, at, local string) error { return s.held(part, at+"\n"+local) }
+
+// local is that address; "" if it is not known.
+func (s *settings) local(part string) string {
+	body, _ := os.ReadFile(s.path(part + ".lock"))
+	_, local, _ := strings.Cut(string(body), "\n")
+	return strings.TrimSpace(local)
 }
 
 // readyFlag is for scripts: a daemon writes where it is into a file, once it works.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/nbd-wtf/go-nostr"
@@ -38,6 +37,7 @@ func (a *app) marketCommand() *cobra.Command {
 	list("models", "The models that living nodes run, and the best price of each, for 1000 units in and 1000 out", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out, nodes", a.marketModels)
 	list("prices", "What every living node asks for every model", "node, model (id, kinds, context, digest, price in msat), msat_per_1000_in_1000_out", a.marketPrices)
 	list("offers", "The offers of the last minutes that are open, not encrypted to one customer", "offer, job, node, amount_msat, cap_msat, model, pay, until", a.marketOffers)
+	list("reviews", "What reviews and assertions say of nodes: those of keys that run.trust names, and how many others", "node, reviews (by anybody), trusted (reviews and assertions by keys of run.trust), rank (0 to 1, of those)", a.marketReviews)
 	cmd.AddCommand(a.marketKnownCommand(), a.marketForgetCommand())
 	cmd.AddCommand(a.marketViews()...)
 	return cmd
@@ -57,14 +57,6 @@ func (a *app) tellAway(p *pool.Pool) {
 			a.tell("relay  ", "%s does not answer: %s", r.URL, shortly(r.Err))
 		}
 	}
-}
-
-// columns writes a table.
-func (a *app) columns(head string, rows func(w io.Writer)) error {
-	w := tabwriter.NewWriter(marking{a.Out}, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, head)
-	rows(w)
-	return w.Flush()
 }
 
 func (a *app) marketNodes(ctx context.Context, c *consumer.Consumer) error {

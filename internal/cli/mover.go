@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"infernet/events"
@@ -35,7 +38,29 @@ func (a *app) moving(do func(m mover) error) error {
 	}
 	m := mover{blob.NewClient(blob.ClientConfig{Signer: signer, Trusted: servers, Log: a.log}), servers}
 	defer m.Close()
-	return do(m)
+	return unanswered(do(m), servers)
+}
+
+// unanswered says of an error that none of the servers could be reached, if it is that.
+func unanswered(err error, servers []string) error {
+	var own *hinted
+	var dialed *net.OpError
+	if err == nil || errors.As(err, &own) || !errors.As(err, &dialed) || dialed.Op != "dial" {
+		return err
+	}
+	return &noServerError{noRelayError{relays: servers, why: err}}
+}
+
+// noServerError says that no file server answers. It counts as no relay: the servers are beside the relays, unless others
+// are set.
+type noServerError struct{ noRelayError }
+
+func (e *noServerError) Error() string {
+	return fmt.Sprintf("no file server answers at %s: %s", strings.Join(e.relays, ", "), shortly(e.why))
+}
+
+func (e *noServerError) hint([]string) string {
+	return remark("infernet up", "or name another server: --server https://files.example")
 }
 
 // movingOne is moving for the file that a command's argument names.
@@ -154,8 +179,7 @@ func (a *app) getFile(ctx context.Context, m mover, b events.Blob, out string) e
 		if _, err := temp.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		_, err := io.Copy(a.Out, temp)
-		return err
+		return a.pour(temp, cutKey(b.Sum))
 	}
 	info, err := temp.Stat()
 	if err := errors.Join(err, temp.Close()); err != nil {
@@ -170,6 +194,29 @@ func (a *app) getFile(ctx context.Context, m mover, b events.Blob, out string) e
 	}
 	fmt.Fprintln(a.Out, out)
 	return nil
+}
+
+// pour writes a file to stdout; a terminal gets text only, and nothing that moves its cursor.
+func (a *app) pour(file *os.File, name string) error {
+	if !a.onTerminal() {
+		_, err := io.Copy(a.Out, file)
+		return err
+	}
+	isText, err := textual(file)
+	if err == nil && !isText {
+		return withHint(usage("file %s is no text, and stdout is a terminal", name), "%s", again(a.args, "--out", name+".bin"))
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	var text []byte
+	if err == nil {
+		text, err = io.ReadAll(file) // whole, for no character to be cut
+	}
+	if err == nil {
+		_, err = io.WriteString(a.Out, harmless(string(text)))
+	}
+	return err
 }
 
 func (a *app) listFiles(ctx context.Context, m mover) error {
@@ -210,5 +257,12 @@ func (a *app) listFiles(ctx context.Context, m mover) error {
 
 // removeFile removes a file from every server that keeps it; an error if none did.
 func (a *app) removeFile(ctx context.Context, m mover, b events.Blob) error {
-	return a.eachServer(m, b, "removed from", func(server string) error { return m.Delete(ctx, server, b.Sum) })
+	if err := a.eachServer(m, b, "removed from", func(server string) error { return m.Delete(ctx, server, b.Sum) }); err != nil {
+		var status *blob.StatusError
+		if errors.As(err, &status) && status.Status == http.StatusNotFound { // gone already: its name means the one before
+			err = errors.Join(err, a.book().remove(b.Sum))
+		}
+		return err
+	}
+	return a.book().remove(b.Sum)
 }

@@ -105,7 +105,7 @@ func (a *app) noticesTest(ctx context.Context) error {
 		}
 		defer p.Close()
 	}
-	o, err := a.openOutbox(p, signer, nil)
+	o, err := a.openOutbox(p, signer, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,6 +37,7 @@ type orderFlags struct {
 	file, output, dir   string
 	verbose             bool
 	priority            string
+	estimate            bool
 	router              routerFlags
 }
 
@@ -78,6 +80,7 @@ func (o *orderFlags) add(cmd *cobra.Command) {
 	f.StringVar(&o.dir, "out-dir", "", "folder for the files of the result")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print every event of the job")
 	f.StringVar(&o.priority, "priority", "normal", "low, normal or high: what the price is multiplied with, and the place in the queue")
+	f.BoolVar(&o.estimate, "estimate", false, "only say what it would cost, from what to what, and what that is made of")
 	o.router.add(cmd)
 }
 
@@ -316,7 +319,7 @@ func checkOrder(o *consumer.Order) error {
 }
 
 // prompt reads stdin for "-". Without an argument there are only files.
-func (a *app) prompt(args []string) (string, error) {
+func (a *app) prompt(ctx context.Context, args []string) (string, error) {
 	if len(args) == 0 {
 		return "", nil
 	}
@@ -330,7 +333,10 @@ func (a *app) prompt(args []string) (string, error) {
 		}
 		return arg, checkText("the prompt", arg)
 	}
-	body, err := io.ReadAll(io.LimitReader(a.In, events.MaxEvent+1))
+	if _, typed := a.terminal(); typed {
+		fmt.Fprintln(a.Err, "the prompt; ctrl-D ends it:")
+	}
+	body, err := until(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, events.MaxEvent+1)) })
 	if err != nil {
 		return "", fmt.Errorf("read the prompt: %w", err)
 	}

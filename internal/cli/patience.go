@@ -92,7 +92,7 @@ func stageOf(m events.Message) int {
 	switch m.(type) {
 	case *events.Request:
 		return 0
-	case *events.Award:
+	case *events.Offer, *events.Award:
 		return 1
 	case *events.Invoice:
 		return 2

@@ -33,7 +33,7 @@ func checkOut(flag, path string) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return withHint(usage("%s %s: there is no folder %s", flag, path, dir), "mkdir -p %s", quoted(dir))
 	}
-	return canWrite(flag, path, dir)
+	return wantWritable(flag, path, dir)
 }
 
 // checkOutDir says why no files can be written into a folder, which is made if it is not there.
@@ -49,21 +49,28 @@ func checkOutDir(flag, path string) error {
 		}
 		up := filepath.Dir(at)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || up == at {
-			return canWrite(flag, path, at)
+			return wantWritable(flag, path, at)
 		}
 		at = up
 	}
 }
 
 // canWrite tries to write in a folder that is there.
-func canWrite(flag, path, dir string) error {
+func canWrite(dir string) error {
 	f, err := os.CreateTemp(dir, ".infernet-")
 	if err == nil {
 		return errors.Join(f.Close(), os.Remove(f.Name()))
 	}
-	why := err
 	if inner := (*fs.PathError)(nil); errors.As(err, &inner) { // the name of what was tried says nothing
-		why = inner.Err
+		err = inner.Err
 	}
-	return withHint(usage("%s %s: nothing can be written in %s: %w", flag, path, dir, why), "%s", fmt.Sprintf("ls -ld %s", quoted(dir)))
+	return fmt.Errorf("nothing can be written in %s: %w", dir, err)
+}
+
+// wantWritable is canWrite for a flag.
+func wantWritable(flag, path, dir string) error {
+	if err := canWrite(dir); err != nil {
+		return withHint(usage("%s %s: %w", flag, path, err), "ls -ld %s", quoted(dir))
+	}
+	return nil
 }

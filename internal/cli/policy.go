@@ -19,7 +19,7 @@ import (
 var live = []string{
 	"provide.slots", "provide.price.base", "provide.price.in", "provide.price.out", "provide.price.ms", "provide.price.minimum", "provide.price.hours",
 	"provide.price.low", "provide.price.normal", "provide.price.high", "provide.free_jobs", "provide.free_jobs_all", "provide.hours", "provide.zone",
-	"provide.models", "provide.model_prices", "provide.limits", "provide.paused", "provide.allow", "provide.block", "provide.work",
+	"provide.models", "provide.model_prices", "provide.limits", "provide.paused", "provide.alert.hot", "provide.alert.free", "provide.alert.success", "provide.alert.earnings", "provide.allow", "provide.block", "provide.work",
 }
 
 // policy is how a node deals, as the settings say. Its error names the setting that is wrong.

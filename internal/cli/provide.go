@@ -74,6 +74,7 @@ func (a *app) provideCommand() *cobra.Command {
 	cmd.AddCommand(
 		a.provideSettingsCommand(), a.provideSetCommand(),
 		a.providePauseCommand("pause", "Take no new jobs, also while the node runs; what was taken goes on", "true"),
+		a.provideStatusCommand(), a.provideJobsCommand(), a.provideEarningsCommand(), a.provideMetricsCommand(), a.provideOwnerCommand(),
 		a.providePauseCommand("resume", "Take jobs again", "false"),
 	)
 	return cmd
@@ -230,6 +231,15 @@ func (a *app) provide(ctx context.Context, free bool, first *firstRun, door *htt
 	if err != nil {
 		return err
 	}
+	owners, err := a.owners(l, signer.PublicKey())
+	if err != nil {
+		return err
+	}
+	d := a.openDesk(rooms, n, l, p, machine, owners, &node{string(signer.PublicKey()), named, said, describe(machine)}, free)
+	d.engine, d.purse = e, config.Wallet
+	if door != nil {
+		a.mountDesk(door, d, rooms)
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer rooms.end()
 	defer stop()
@@ -240,8 +250,9 @@ func (a *app) provide(ctx context.Context, free bool, first *firstRun, door *htt
 	err = awaitBeat(beats, began, ended)
 	waits.end()
 	if err == nil {
-		if err = ready(&node{string(signer.PublicKey()), named, said, describe(machine)}); err == nil {
+		if err = ready(d.said); err == nil {
 			rooms.begin(ctx, l, p)
+			d.begin(ctx, rooms)
 			rooms.wait.Go(func() { a.follow(ctx, l, n, free, mark) })
 			if first != nil && a.settings.duration("provide.bench") > 0 {
 				rooms.wait.Go(func() { a.selfTest(ctx, signer.PublicKey(), n, l) })
@@ -251,6 +262,7 @@ func (a *app) provide(ctx context.Context, free bool, first *firstRun, door *htt
 			stop()
 			<-ended
 		}
+		a.tellPromises(l, signer)
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil

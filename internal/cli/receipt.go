@@ -125,7 +125,7 @@ func (a *app) proof(ctx context.Context, arg string) (*events.Proof, error) {
 		defer file.Close()
 		in = file
 	}
-	body, err := io.ReadAll(io.LimitReader(in, maxProof+1))
+	body, err := until(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxProof+1)) })
 	if err != nil {
 		return nil, fmt.Errorf("read the proof: %w", err)
 	}

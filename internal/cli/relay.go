@@ -21,6 +21,7 @@ func relayFlags(cmd *cobra.Command) {
 		cmd.Flags().Lookup(f.name).Annotations = map[string][]string{"setting": {f.setting}}
 		cmd.Flags().Lookup(f.name).DefValue = settingOf(f.setting).standard // what the help shows
 	}
+	domainFlag(cmd)
 }
 
 func (a *app) relayCommand() *cobra.Command {
@@ -30,9 +31,10 @@ func (a *app) relayCommand() *cobra.Command {
 		Short: "Run a market relay",
 		Long: "Runs the Nostr relay where nodes and customers meet. It checks every message of the market and keeps no money.\n\n" +
 			"The same address answers /healthz, /metrics (to this machine), /openapi.json and /docs. With a certificate it is wss://:\n" +
-			"your own (--tls-cert, --tls-key), or one that is fetched for the names in the setting relay.acme.\n\n" +
+			"your own (--tls-cert, --tls-key), or one that is fetched: --domain market.example makes a public relay of a machine that the\n" +
+			"name leads to. You agree to the authority's terms (Let's Encrypt, unless relay.acme_ca names another).\n\n" +
 			"SIGHUP reads the settings again; what counts only at the next start is said.",
-		Example:     "infernet relay --listen 127.0.0.1:0\ninfernet relay --listen 127.0.0.1:0 --tls-cert cert.pem --tls-key key.pem",
+		Example:     "infernet relay --listen 127.0.0.1:0\ninfernet relay --listen 127.0.0.1:0 --tls-cert cert.pem --tls-key key.pem\ninfernet relay --domain market.example",
 		Annotations: says("relay"),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,8 +47,11 @@ func (a *app) relayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.settings.held("relay", r.URL()); err != nil {
+			if err := a.settings.heldAt("relay", r.URL(), r.Door.Address()); err != nil {
 				return errors.Join(err, r.Close())
+			}
+			if err := a.redirect(cmd.Context(), r.URL()); err != nil {
+				return errors.Join(err, r.Close(), close())
 			}
 			a.tell("relay  ", "%s", r.URL())
 			if a.json {
@@ -63,6 +68,7 @@ func (a *app) relayCommand() *cobra.Command {
 	relayFlags(cmd)
 	ready = readyFlag(cmd, "the relay's address")
 	cmd.AddCommand(a.relayBackupCommand(), a.relayRestoreCommand(), a.relayExportCommand(), a.relayImportCommand(), a.relayCompactCommand())
+	cmd.AddCommand(a.relayDecideCommands()...)
 	return cmd
 }
 
@@ -70,12 +76,15 @@ func (a *app) relayCommand() *cobra.Command {
 // are paid into if the settings name none. close closes the files, once the relay has ended.
 func (a *app) openRelay(ctx context.Context, made string) (r *relay.Relay, close func() error, err error) {
 	s := a.settings
+	if err := s.goPublic(); err != nil {
+		return nil, nil, err
+	}
 	config, err := a.relayConfig()
 	if err != nil {
 		return nil, nil, err
 	}
 	if config.Door, err = a.openDoor("relay", relay.About); err != nil {
-		return nil, nil, err
+		return nil, nil, a.portHint(err)
 	}
 	close = func() error { return nil }
 	if s.yes("relay.files") {

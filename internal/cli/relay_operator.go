@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +30,7 @@ type operator interface {
 	Export(ctx context.Context, to io.Writer, f nostr.Filter) (int, error)
 	Import(ctx context.Context, from io.Reader) (relay.Imported, error)
 	Compact() (saved int64, err error)
+	Manage(ctx context.Context, method string, params []json.RawMessage) (any, error)
 }
 
 var _ operator = (*relay.Relay)(nil)
@@ -43,7 +46,7 @@ func (a *app) operating(ctx context.Context, do func(o operator, at string) erro
 		if len(relays) != 1 {
 			return usage("--relay: name one relay to operate")
 		}
-		return a.operatingAt(ctx, relays[0], do)
+		return a.operatingAt(ctx, relays[0], "", do)
 	}
 	unlock, err := a.settings.lock("relay")
 	var held *heldError
@@ -51,7 +54,7 @@ func (a *app) operating(ctx context.Context, do func(o operator, at string) erro
 		if held.at == "" {
 			return withHint(errors.New("the relay of this data folder is just starting, or ending"), "%s", line(a.args))
 		}
-		return a.operatingAt(ctx, held.at, do)
+		return a.operatingAt(ctx, held.at, a.settings.local("relay"), do)
 	}
 	if err != nil {
 		return err
@@ -68,7 +71,9 @@ func (a *app) operating(ctx context.Context, do func(o operator, at string) erro
 	return errors.Join(do(r, ""), r.Close())
 }
 
-func (a *app) operatingAt(ctx context.Context, at string, do func(o operator, at string) error) error {
+// operatingAt does it with a relay that runs at an address; local is where it is reached on this machine, whatever its name leads
+// to, "" elsewhere.
+func (a *app) operatingAt(ctx context.Context, at, local string, do func(o operator, at string) error) error {
 	if err := a.settings.makeDataDir(); err != nil {
 		return err
 	}
@@ -77,7 +82,17 @@ func (a *app) operatingAt(ctx context.Context, at string, do func(o operator, at
 		return err
 	}
 	defer done()
-	return do(&remote{url: "http" + strings.TrimPrefix(strings.TrimSuffix(at, "/"), "ws"), at: at, signer: signer, ctx: ctx}, at)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections()
+	if local != "" {
+		transport.Proxy = nil
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, local)
+		}
+	}
+	o := &remote{url: "http" + strings.TrimPrefix(strings.TrimSuffix(at, "/"), "ws"), at: at, signer: signer, client: &http.Client{Transport: transport}, ctx: ctx}
+	return do(o, at)
 }
 
 // remote is a relay that runs somewhere.
@@ -85,6 +100,7 @@ type remote struct {
 	url    string // http://… or https://…
 	at     string // as people know it
 	signer events.Signer
+	client *http.Client
 	ctx    context.Context //nolint:containedctx // the command's; Compact has none of its own
 }
 
@@ -102,7 +118,7 @@ func (o *remote) post(ctx context.Context, path, kind string, body []byte) (io.R
 	}
 	req.Header.Set("Authorization", nip98.Header(ev))
 	req.Header.Set("Content-Type", kind)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := o.client.Do(req)
 	if err != nil {
 		return nil, &noRelayError{[]string{o.at}, err}
 	}
@@ -186,6 +202,25 @@ func (o *remote) Compact() (int64, error) {
 	return out.Saved, err
 }
 
+// Manage asks by NIP-86.
+func (o *remote) Manage(ctx context.Context, method string, params []json.RawMessage) (any, error) {
+	body, err := json.Marshal(map[string]any{"method": method, "params": params})
+	if err != nil {
+		return nil, err
+	}
+	var out struct {
+		Result json.RawMessage
+		Error  string
+	}
+	if err := o.ask(ctx, "/", "application/nostr+json+rpc", body, &out); err != nil {
+		return nil, err
+	}
+	if out.Error != "" {
+		return nil, fmt.Errorf("%s: %s", o.at, out.Error)
+	}
+	return out.Result, nil
+}
+
 func (o *remote) ask(ctx context.Context, path, kind string, body []byte, answer any) error {
 	from, err := o.post(ctx, path, kind, body)
 	if err != nil {
@@ -204,7 +239,32 @@ func (a *app) relayConfig() (relay.Config, error) {
 	c := relay.Config{
 		Dir: s.path("relay"), ServiceURL: s.text("relay.url"), Name: s.text("relay.name"), PrivateJobs: s.yes("relay.private_jobs"), Log: a.log,
 		MaxConns: int(s.number("relay.connections")), MaxConnsPerAddress: int(s.number("relay.connections_each")), Version: version,
-		KeepFree: s.number("relay.keep_free") << 20,
+		KeepFree: s.number("relay.keep_free") << 20, Closed: s.text("relay.writers") == "allowed",
+		Rate: float64(s.number("relay.rate")), KeyRate: float64(s.number("relay.rate_key")), AddressRate: float64(s.number("relay.rate_address")),
+		Work: int(s.number("relay.work")), WorkFrom: float64(s.number("relay.work_from")), OfferPow: int(s.number("relay.offer_work")),
+	}
+	if w := s.text("relay.writers"); w != "all" && w != "allowed" {
+		return c, s.mend("relay.writers", usage("relay.writers (from %s): %q is none of all, allowed", s.source["relay.writers"], w))
+	}
+	for _, name := range s.list("relay.kinds") {
+		kind, err := strconv.Atoi(name)
+		switch {
+		case name == "all":
+		case name == "market":
+			c.MarketOnly = true
+		case err != nil || kind < 0 || kind > 65535:
+			return c, s.mend("relay.kinds", usage("relay.kinds (from %s): %q is none of all, market and no kind, 0 to 65535", s.source["relay.kinds"], name))
+		default:
+			c.Kinds = append(c.Kinds, kind)
+		}
+	}
+	if len(c.Kinds) > 0 && !c.MarketOnly {
+		return c, s.mend("relay.kinds", usage("relay.kinds (from %s): kinds are named beside market: [\"market\", \"1\"]", s.source["relay.kinds"]))
+	}
+	for _, name := range []string{"relay.work", "relay.offer_work"} {
+		if s.number(name) > 40 {
+			return c, s.mend(name, usage("%s (from %s): more than 40 bits nobody can bring", name, s.source[name]))
+		}
 	}
 	if c.KeepFree == 0 {
 		c.KeepFree = -1

@@ -16,7 +16,8 @@ import (
 // liveRelay are the settings of a relay that are read again on SIGHUP. The certificate's files are read by themselves when they
 // change.
 var liveRelay = []string{
-	"relay.name", "relay.private_jobs", "relay.connections", "relay.connections_each", "relay.admins", "log.level",
+	"relay.name", "relay.private_jobs", "relay.connections", "relay.connections_each", "relay.admins", "relay.writers", "relay.kinds",
+	"relay.rate", "relay.rate_key", "relay.rate_address", "relay.work", "relay.work_from", "relay.offer_work", "log.level",
 }
 
 // logLevel is the setting log.level.

@@ -18,6 +18,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var o orderFlags
+	var several severalFlags
 	cmd := &cobra.Command{
 		Use:   "run [PROMPT]",
 		Short: "Buy one job: the answer on stdout, a receipt line on stderr",
@@ -27,18 +28,19 @@ func (a *app) runCommand() *cobra.Command {
 			"Small files travel inside the events (--input). Files of any size are put on a file server, encrypted, and their keys travel in\n" +
 			"the encrypted job (--file). A node can fetch things itself, too: --input https://…, blossom:…, event:ID or job:ID.",
 		Example:     "infernet run '" + tryPrompt + "'\ninfernet run --kind 5250 -o hello.ogg 'Hello'",
-		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms, files (address, type, file); with --verbose, before it, job with event or with delta; with --explain, before it, candidates (node, name, model, taken, out, score, why, about_msat, most_msat, jobs, failed, lied, first_ms, tokens_per_s)"),
+		Annotations: says("job, node, model, content, usage (in, out), pay, paid_msat, payment_hash, preimage, receipt, first_ms (of a stream that was watched), took_ms, files (address, type, file); with --verbose, before it, job with event or with delta; with --explain, before it, candidates (node, name, model, taken, out, score, why, about_msat, most_msat, jobs, failed, lied, first_ms, tokens_per_s); with --estimate only node, model, low_msat, about_msat, most_msat, fee_msat, parts (name, units, price_msat, cost_msat), candidates; with --nodes only content, agree, need, paid_msat, nodes (node, job, group, content, model, paid_msat, error)"),
 		Args:        onePrompt,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.run(cmd, &o, args)
+			return a.run(cmd, &o, &several, args)
 		},
 	}
 	o.add(cmd)
+	several.add(cmd)
 	return cmd
 }
 
-func (a *app) run(cmd *cobra.Command, o *orderFlags, args []string) error {
-	prompt, err := a.prompt(args)
+func (a *app) run(cmd *cobra.Command, o *orderFlags, several *severalFlags, args []string) error {
+	prompt, err := a.prompt(cmd.Context(), args)
 	if err != nil {
 		return err
 	}
@@ -46,11 +48,21 @@ func (a *app) run(cmd *cobra.Command, o *orderFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	many, err := several.read(cmd, &order)
+	if err != nil {
+		return err
+	}
+	if o.estimate {
+		return a.estimate(cmd.Context(), order)
+	}
 	c, done, err := a.buyer(cmd.Context())
 	if err != nil {
 		return err
 	}
 	defer done()
+	if many {
+		return a.several(cmd.Context(), c, order, several.plan, o.verbose)
+	}
 	show := a.newShower(o.verbose)
 	show.file = o.file
 	show.plain, show.poor, show.free = order.Way == consumer.Plain, c.Wallet == nil, order.MaxCost == 0
@@ -107,7 +119,11 @@ func (a *app) openConsumer(ctx context.Context, pays bool) (_ *consumer.Consumer
 		return nil, nil, err
 	}
 	open = append(open, memory)
-	config.Memory = memory
+	config.Memory, config.Reviews = memory, a.settings.yes("run.reviews")
+	if config.Trust, err = a.trust(); err != nil {
+		return nil, nil, err
+	}
+	config.Alarm = func(m consumer.Alarm) { a.alarm("all jobs in 24 hours", m) }
 	config.PerDay = events.Msat(a.settings.number("run.budget")) * events.Sat
 	config.Stake = max(events.Msat(a.settings.number("run.stake"))*events.Sat, 1)
 	if pays {

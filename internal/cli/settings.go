@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"infernet/consumer"
 	"infernet/events"
 )
 
@@ -140,6 +141,15 @@ func (s *settings) check() error {
 	return s.checkNotify()
 }
 
+// choices are the settings that can be one of a few words, or a list of them.
+var choices = map[string][]string{
+	"provide.pay": {events.PayPrepaid, events.PayHold, events.PaySealed},
+	"run.pay":     {events.PayPrepaid, events.PayHold, events.PaySealed, events.PayFree},
+	"run.way":     {consumer.Auction, consumer.Direct, consumer.Plain},
+
+	"relay.metrics": {"local", "all", "off"}, "provide.metrics": {"local", "all", "off"}, "gateway.metrics": {"local", "all", "off"},
+}
+
 func (s *settings) checkOne(k setting) error {
 	v := s.values[k.name]
 	var err error
@@ -150,12 +160,14 @@ func (s *settings) checkOne(k setting) error {
 			return usage("%s (from %s): %d is out of bounds, 0 to %d", k.name, s.source[k.name], n, int64(events.MaxMsat))
 		}
 	case "list":
-		if k.name == "provide.pay" {
-			for _, way := range s.list(k.name) {
-				if ways := []string{events.PayPrepaid, events.PayHold, events.PaySealed}; !slices.Contains(ways, way) {
-					return usage("%s (from %s): %q is none of %s", k.name, s.source[k.name], way, strings.Join(ways, ", "))
-				}
+		for _, way := range s.list(k.name) {
+			if ways := choices[k.name]; ways != nil && !slices.Contains(ways, way) {
+				return usage("%s (from %s): %q is none of %s", k.name, s.source[k.name], way, strings.Join(ways, ", "))
 			}
+		}
+	case "text":
+		if some := choices[k.name]; some != nil && !slices.Contains(some, v) {
+			return usage("%s (from %s): %q is none of %s", k.name, s.source[k.name], v, strings.Join(some, ", "))
 		}
 	case "duration":
 		_, err = time.ParseDuration(v)
@@ -224,8 +236,16 @@ func (e *dataDirError) Unwrap() error { return e.error }
 
 // makeDataDir makes the data folder, for its owner only.
 func (s *settings) makeDataDir() error {
-	if err := os.MkdirAll(s.text("data_dir"), 0o700); err != nil {
-		return &dataDirError{err, s.home}
+	dir, home := s.text("data_dir"), s.home
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = canWrite(dir)
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	if filepath.Clean(dir) == filepath.Clean(home) { // the usual one is of no use
+		home = "infernet-data"
+	}
+	return &dataDirError{err, home}
 }

@@ -125,6 +125,8 @@ func (w *shower) end(d *consumer.Delivery, err error) error {
 	switch {
 	case w.file != "":
 		fmt.Fprintln(w.Out, w.file)
+	case events.IsDataURL(d.Text) && w.onTerminal():
+		fmt.Fprintf(w.Err, "the result is a file (%d characters as an address); to keep it: %s\n", len(d.Text), w.callable("infernet job watch -o FILE "+cutKey(string(d.Job))))
 	case w.streamed.Len() == 0:
 		fmt.Fprintln(w.Out, w.shown(d.Text))
 	case !strings.HasPrefix(d.Text, w.streamed.String()):

@@ -11,7 +11,6 @@ import (
 
 	"github.com/nbd-wtf/go-nostr/nip19"
 	"github.com/nbd-wtf/go-nostr/nip49"
-	"golang.org/x/term"
 
 	"infernet/events"
 	"infernet/internal/bunker"
@@ -48,7 +47,7 @@ func (a *app) signer(ctx context.Context, path string) (s events.Signer, done fu
 		return nil, nil, err
 	}
 	if keyForm(line) != bunkerKey {
-		k, err := a.unlock(path, line)
+		k, err := a.unlock(ctx, path, line)
 		return k, func() {}, err
 	}
 	client, err := keys(path + ".client") // the bunker knows this machine by it
@@ -65,10 +64,10 @@ func (a *app) signer(ctx context.Context, path string) (s events.Signer, done fu
 }
 
 // unlock reads a key that is in the file itself.
-func (a *app) unlock(path, line string) (*events.Keys, error) {
+func (a *app) unlock(ctx context.Context, path, line string) (*events.Keys, error) {
 	switch {
 	case keyForm(line) == encryptedKey:
-		password, err := a.password("password of "+path, false)
+		password, err := a.password(ctx, "password of "+path, false)
 		if err != nil {
 			return nil, err
 		}
@@ -124,7 +123,7 @@ func decryptKey(line, password string) (string, error) {
 }
 
 // password reads a password: from the file that is set, else from the terminal, twice where it is a new one.
-func (a *app) password(prompt string, fresh bool) (string, error) {
+func (a *app) password(ctx context.Context, prompt string, fresh bool) (string, error) {
 	if path := a.settings.text("password_file"); path != "" {
 		password, err := readSecret(path)
 		if err == nil && password == "" {
@@ -142,9 +141,7 @@ func (a *app) password(prompt string, fresh bool) (string, error) {
 	}
 	ask := func(prompt string) (string, error) {
 		fmt.Fprintf(a.Err, "%s: ", prompt)
-		typed, err := term.ReadPassword(fd)
-		fmt.Fprintln(a.Err)
-		return string(typed), err
+		return a.readPassword(ctx, fd)
 	}
 	password, err := ask(prompt)
 	if err != nil {

@@ -29,13 +29,13 @@ func webhookClient(u *url.URL) *http.Client {
 }
 
 // ways are the ways that the settings name. p may be nil if no owner's key is set.
-func (a *app) ways(p *pool.Pool, signer events.Signer) (ways []notify.Way, err error) {
+func (a *app) ways(p *pool.Pool, signer events.Signer, whose func() events.PubKey) (ways []notify.Way, err error) {
 	owner, err := publicKey(a.settings.text("notify.owner"))
 	if err != nil {
 		return nil, err
 	}
-	if owner != "" {
-		ways = append(ways, &notify.Nostr{Pool: p, Signer: signer, Owner: owner, Log: a.log})
+	if owner != "" || whose != nil {
+		ways = append(ways, &notify.Nostr{Pool: p, Signer: signer, Owner: owner, Whose: whose, Log: a.log})
 	}
 	if a.settings.text("notify.webhook") != "" {
 		w := &notify.Webhook{Signer: signer}
@@ -71,9 +71,10 @@ func (a *app) secret(name string) (string, error) {
 	return text, nil
 }
 
-// openOutbox opens this folder's notices, to be told in the ways that the settings name.
-func (a *app) openOutbox(p *pool.Pool, signer events.Signer, l *ledger.Ledger) (*notify.Outbox, error) {
-	ways, err := a.ways(p, signer)
+// openOutbox opens this folder's notices, to be told in the ways that the settings name. whose, which may be nil, says who is
+// told by private messages where they name no owner.
+func (a *app) openOutbox(p *pool.Pool, signer events.Signer, l *ledger.Ledger, whose func() events.PubKey) (*notify.Outbox, error) {
+	ways, err := a.ways(p, signer, whose)
 	if err != nil {
 		return nil, err
 	}

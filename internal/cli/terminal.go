@@ -23,6 +23,40 @@ func (a *app) terminal() (fd int, is bool) {
 	return int(file.Fd()), term.IsTerminal(int(file.Fd()))
 }
 
+// until gives what read gives, or ctx's end, whichever is first: a read of stdin ends with the process at the latest.
+func until[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type done struct {
+		got T
+		err error
+	}
+	got := make(chan done, 1)
+	go func() {
+		some, err := read()
+		got <- done{some, err}
+	}()
+	select {
+	case d := <-got:
+		return d.got, d.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
+// readPassword reads a line that is not shown. The terminal shows again what is typed also after ctrl-C.
+func (a *app) readPassword(ctx context.Context, fd int) (string, error) {
+	shown, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	line, err := until(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	fmt.Fprintln(a.Err)
+	if ctx.Err() != nil {
+		err = errors.Join(err, term.Restore(fd, shown))
+	}
+	return string(line), err
+}
+
 // lines reads what is typed, a line at a time: with a prompt, editing and the lines before (arrow up) at a terminal, plain
 // elsewhere.
 type lines struct {
@@ -48,11 +82,6 @@ func (a *app) newLines(prompt string) *lines {
 
 // next gives the next line; io.EOF at the end, which at a terminal is ctrl-D or ctrl-C.
 func (l *lines) next(ctx context.Context) (string, error) {
-	type typed struct {
-		line string
-		err  error
-	}
-	got := make(chan typed, 1)
 	if l.editor != nil { // raw only while a line is typed: elsewhere ctrl-C interrupts
 		cooked, err := term.MakeRaw(l.fd)
 		if err != nil {
@@ -63,16 +92,7 @@ func (l *lines) next(ctx context.Context) (string, error) {
 			l.editor.SetSize(width, height)
 		}
 	}
-	go func() { // a read of stdin ends with the process at the latest
-		line, err := l.read()
-		got <- typed{line, err}
-	}()
-	select {
-	case t := <-got:
-		return t.line, t.err
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
+	return until(ctx, l.read)
 }
 
 func (l *lines) read() (string, error) {

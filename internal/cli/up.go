@@ -58,7 +58,7 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 		}
 	}()
 	a.settings.put("relays", r.URL(), "up")
-	if err := a.settings.held("relay", r.URL()); err != nil {
+	if err := a.settings.heldAt("relay", r.URL(), r.Door.Address()); err != nil {
 		return err
 	}
 	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx)) // the relay goes last: the others have last words
@@ -70,6 +70,10 @@ func (a *app) up(ctx context.Context, free bool, readyFile string) error {
 	a.reloadOnHangup(ctx, r)
 	defer last.Wait()
 	defer stopRelay()
+	if err := a.redirect(ctx, r.URL()); err != nil {
+		stopBank()
+		return err
+	}
 	bank, err := a.openBank(r.URL())
 	if err != nil {
 		stopBank()

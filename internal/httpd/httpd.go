@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -188,7 +189,19 @@ func (s *Server) URL() string {
 	if name := s.tls.name(); name != "" {
 		host = name
 	}
+	if at.Port == 443 && !strings.Contains(host, ":") {
+		return "https://" + host
+	}
 	return "https://" + net.JoinHostPort(host, fmt.Sprint(at.Port))
+}
+
+// Address is where this machine reaches the server, host:port, whatever its names lead to.
+func (s *Server) Address() string {
+	at := s.listener.Addr().(*net.TCPAddr)
+	if at.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", fmt.Sprint(at.Port))
+	}
+	return at.String()
 }
 
 // Close closes a listener that Run was never called for.

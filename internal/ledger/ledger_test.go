@@ -32,6 +32,10 @@ const (
 
 // TestMain is also the process that tests race against and kill.
 func TestMain(m *testing.M) {
+	if seed := os.Getenv(historyEnv); seed != "" {
+		fmt.Println("error", remember(os.Getenv(childEnv), seed))
+		os.Exit(1)
+	}
 	if path := os.Getenv(childEnv); path != "" {
 		l, err := Open(path)
 		if err != nil {

@@ -33,7 +33,8 @@ type Nostr struct {
 	Pool   *pool.Pool
 	Signer events.Signer
 	Owner  events.PubKey
-	Log    *slog.Logger // nil: none
+	Whose  func() events.PubKey // asked for each notice if Owner is ""; "" is nobody: then there is nobody to tell
+	Log    *slog.Logger         // nil: none
 }
 
 var _ Way = (*Nostr)(nil)
@@ -43,11 +44,18 @@ func (w *Nostr) Name() string { return "nostr" }
 
 // Send sends a notice. The message inside is the same in every try, so that its reader shows it once.
 func (w *Nostr) Send(ctx context.Context, n Notice) error {
-	wrap, err := wrapFor(ctx, w.Signer, w.Owner, n.rumor(w.Signer.PublicKey(), w.Owner))
+	owner := w.Owner
+	if owner == "" && w.Whose != nil {
+		owner = w.Whose()
+	}
+	if owner == "" {
+		return nil
+	}
+	wrap, err := wrapFor(ctx, w.Signer, owner, n.rumor(w.Signer.PublicKey(), owner))
 	if err != nil {
 		return err
 	}
-	relays := w.relays(ctx)
+	relays := w.relays(ctx, owner)
 	if len(relays) == 0 {
 		return w.Pool.Publish(ctx, wrap)
 	}
@@ -61,8 +69,8 @@ func (w *Nostr) Send(ctx context.Context, n Notice) error {
 }
 
 // relays are where the owner wants private messages, as far as the pool's relays know.
-func (w *Nostr) relays(ctx context.Context) (relays []string) {
-	found, err := w.Pool.Query(ctx, nostr.Filter{Kinds: []int{kindRelays}, Authors: []string{string(w.Owner)}})
+func (w *Nostr) relays(ctx context.Context, owner events.PubKey) (relays []string) {
+	found, err := w.Pool.Query(ctx, nostr.Filter{Kinds: []int{kindRelays}, Authors: []string{string(owner)}})
 	if err != nil {
 		return nil
 	}

@@ -234,7 +234,7 @@ func TestPrivateAddressesAreNoInputs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := buyer.Do(ctx, Text("say:", direct(node, func(o *consumer.Order) {
-				o.Inputs, o.MaxCost = append(o.Inputs, in), 1000*events.Sat
+				o.Inputs, o.MaxCost, o.Pay = append(o.Inputs, in), 1000*events.Sat, []string{events.PayPrepaid}
 			})), nil)
 			var refused *consumer.RefusedError
 			if !errors.As(err, &refused) || refused.Code != events.CodeInvalidParameter {

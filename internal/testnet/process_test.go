@@ -19,6 +19,7 @@ import (
 	"infernet/internal/ledger"
 	"infernet/internal/pool"
 	"infernet/internal/testnet/lightning"
+	"infernet/internal/testnet/peers"
 	"infernet/provider"
 	"infernet/relay"
 	"infernet/wallet"
@@ -34,7 +35,9 @@ type process struct {
 	Secret   string // of a bank or a provider
 	Listen   string // of a relay
 	Engine   string
-	Crash    string // the step at which it kills itself with SIGKILL
+	Crash    string        // the step at which it kills itself with SIGKILL
+	Arm      string        // a file that holds a step: who gets there first takes the file away and kills itself
+	Away     time.Duration // how long it stays away before it starts again
 	Order    *consumer.Order
 	Resume   bool
 	Skew     time.Duration // how far its clock is off
@@ -42,6 +45,7 @@ type process struct {
 	Go       string
 	Free     bool      // a provider wants no money
 	Shopping *shopping // a consumer buys many jobs
+	Batch    *batching // a consumer buys the lines of a file
 
 	hear func(line string) // told each line that it says; may be nil
 }
@@ -62,7 +66,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(lightning.Run(m))
+	code := lightning.Run(m)
+	peers.Forget()
+	os.Exit(code)
 }
 
 // at kills the process with no chance to tidy up.
@@ -74,7 +80,12 @@ func (p *process) at(_ events.ID, step string) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	if step == p.Crash {
+	armed := false
+	if p.Arm != "" {
+		body, err := os.ReadFile(p.Arm)
+		armed = err == nil && string(body) == step && os.Rename(p.Arm, p.Arm+".taken") == nil
+	}
+	if step == p.Crash || armed {
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
@@ -92,6 +103,9 @@ func (p *process) run() error {
 		return p.relay(ctx)
 	case "bank":
 		return p.bank(ctx)
+	}
+	if _, err := os.Stat(filepath.Join(p.Dir, p.Role+".db")); err == nil {
+		time.Sleep(p.Away)
 	}
 	w, err := Wallets.Open(ctx, p.Wallet, nil)
 	if err != nil {
@@ -160,6 +174,9 @@ func (p *process) buy(ctx context.Context, w wallet.Payer, l *ledger.Ledger) err
 	}
 	if p.Shopping != nil {
 		return p.shop(ctx, c, l)
+	}
+	if p.Batch != nil {
+		return p.batch(ctx, c)
 	}
 	var got *consumer.Delivery
 	if p.Resume {

@@ -78,7 +78,9 @@ func TestTheWayToPayFollowsTheRisk(t *testing.T) {
 				case err != nil || got.Pay != c.pay:
 					t.Fatalf("paid by %+v, %v, want %s", got, err, c.pay)
 				}
-				if !slices.ContainsFunc(why, func(s string) bool { return strings.Contains(s, c.why) && (c.pay == "" || strings.Contains(s, "paid by ")) }) {
+				if !slices.ContainsFunc(why, func(s string) bool {
+					return strings.Contains(s, c.why) && (c.pay == "" || strings.Contains(s, "paid by "))
+				}) {
 					t.Errorf("explained by %q, want %q", why, c.why)
 				}
 			})

@@ -59,6 +59,12 @@ type Net struct {
 // Start starts a relay and a play wallet.
 func Start(t testing.TB) *Net {
 	t.Helper()
+	return StartRelay(t, nil)
+}
+
+// StartRelay is Start with a relay whose config change may adjust.
+func StartRelay(t testing.TB, change func(*relay.Config)) *Net {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Net{T: t, Dir: t.TempDir(), ctx: ctx, log: Log(t)}
 	var err error
@@ -66,9 +72,11 @@ func Start(t testing.TB) *Net {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Files.Close() })
-	r, err := relay.Open(ctx, relay.Config{
-		Dir: filepath.Join(n.Dir, "relay"), Listen: "127.0.0.1:0", Files: n.Files, Log: n.log.With("at", "relay"),
-	})
+	config := relay.Config{Dir: filepath.Join(n.Dir, "relay"), Listen: "127.0.0.1:0", Files: n.Files, Log: n.log.With("at", "relay")}
+	if change != nil {
+		change(&config)
+	}
+	r, err := relay.Open(ctx, config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,1 @@
+declare module 'ws' { export const WebSocket: unknown; }

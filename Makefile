@@ -18,7 +18,7 @@ MODULES := $(shell git ls-files 'go.mod' '*/go.mod')
 
 PREFIX  ?= $(HOME)/.local
 
-.PHONY: build install demo demo-lightning test long bench bench-lightning bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning test-lightning web browser
+.PHONY: build install demo demo-lightning test long bench bench-lightning bench-relay fuzz lint vectors docs sdk engine model peers pebble race nocgo clean ollama media lnd lightning breez test-lightning web browser bwrap
 
 build:
 	$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/infernet ./cmd/infernet
@@ -76,13 +76,23 @@ lnd:
 lightning: lnd
 	$(GO) run -tags '$(TAGS)' ./scripts/lightning
 
+## breez: bin/breez/infernet-breez, which puts NIP-47 in front of a Breez wallet (deprecated upstream), with the library beside it
+breez:
+	mkdir -p bin/breez
+	cd wallet/breez && $(GO) build -trimpath -ldflags '-s -w -r $$ORIGIN' -o $(CURDIR)/bin/breez/infernet-breez ./infernet-breez
+	install -m 644 "$$(cd wallet/breez && $(GO) list -m -f '{{.Dir}}' github.com/breez/breez-sdk-go)/breez_sdk/lib/$$($(GO) env GOOS)-$$($(GO) env GOARCH | sed s/arm64/aarch64/)/"*breez_sdk_bindings* bin/breez/
+
 ## test-lightning: what shows that real Lightning wallets work, on such a network
 test-lightning: lnd peers
 	$(GO) test -tags '$(TAGS)' -timeout 30m ./wallet/lnd ./internal/testnet/lightning
 	$(GO) test -tags '$(TAGS)' -timeout 30m -run Lightning ./internal/testnet ./internal/cli ./cmd/infernet
 
+# keeps customers' programs apart, for tests of that
+bwrap:
+	@scripts/get-bwrap.sh $(CACHE)/bwrap
+
 ## test: installs what it needs and runs everything
-test: engine peers pebble ollama media lnd browser lint
+test: engine peers pebble ollama media lnd browser bwrap lint
 	for mod in $(MODULES); do (cd $$(dirname $$mod) && $(GO) test -timeout 30m -tags '$(TAGS)' ./...); done
 	$(MAKE) --no-print-directory race nocgo fuzz
 
@@ -97,7 +107,7 @@ nocgo:
 	CGO_ENABLED=0 $(GO) test -short -run 'WaysToBuy|Killed' ./internal/testnet
 
 ## long: the full forms of what test samples, the market 20 times, and all of it under the race detector
-long: engine peers pebble ollama media lnd browser
+long: engine peers pebble ollama media lnd browser bwrap
 	$(GO) test -short -tags '$(TAGS)' -count=20 -timeout 90m ./internal/testnet
 	INFERNET_LONG=1 $(GO) test -race -tags '$(TAGS)' -timeout 120m ./...
 

@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"wallet/play":       {"wallet", "wallet/internal", "wallet/bolt11", "events", "nips", "internal/pool", "internal/durable"},
 	"wallet/lnd":        {"wallet", "wallet/bolt11", "events"},
 	"wallet/serve":      {"wallet", "wallet/internal", "wallet/bolt11", "events", "nips", "internal/pool", "internal/durable"},
+	"wallet/breez":      {"wallet", "wallet/bolt11", "events", "internal/durable"},
 	"wallet/nwc":        {"wallet", "wallet/internal", "events", "nips"},
 	"relay":             {"events", "nips", "wallet", "internal/blob", "internal/httpd"},
 	"internal/pool":     {"events"},
@@ -52,9 +53,12 @@ var rooms = map[string][]string{
 	"fleet":             {"events", "internal/pool", "internal/ledger", "internal/store", "internal/notify"},
 	"internal/cli":      {"*"},
 	"internal/testnet":  {"*"},
+	"internal/attack":   {"*"},
 	"web":               {"events"},
 	"cmd":               {"internal/cli"},
 	"scripts":           {"*"},
+
+	"wallet/breez/infernet-breez": {"wallet/breez", "wallet/serve", "events"},
 
 	"internal/notify":          {"events", "internal/pool", "internal/durable"},
 	"internal/store":           {"events", "wallet", "wallet/bolt11", "internal/ledger", "internal/notify"},
@@ -87,6 +91,7 @@ var doors = map[string][]string{
 	"github.com/pocketbase":  {"internal/store/pbstore"},
 
 	"github.com/anishathalye/porcupine": {}, // only tests
+	"github.com/breez":                  {"wallet/breez"},
 
 	"github.com/pocketbase/pocketbase/apis": {}, // it would listen
 	"github.com/pocketbase/pocketbase/ui":   {},

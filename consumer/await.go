@@ -151,6 +151,11 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	if j.hold() {
 		j.unlocked(ctx, takenIn)
 	}
+	if j.credit() {
+		if err := j.drawn(m, text); err != nil {
+			return nil, err
+		}
+	}
 	text, blobs := m.Split(text)
 	files, err := j.unwrap(blobs)
 	if err != nil {
@@ -169,6 +174,14 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 		d.First, d.Took = 0, max(m.At.Time().Sub(j.req.At.Time()), time.Duration(m.Usage.Ms)*time.Millisecond)
 	}
 	d.Receipt = j.receipt(ctx)
+	if j.credit() || j.order.Account {
+		if d.Statement, err = j.stated(); err != nil && j.order.Account {
+			return nil, err
+		} else if err != nil { // the result is there all the same
+			j.c.Log.Error("the account's statement is not taken", "job", j.req.ID, "err", err)
+			j.tell(Step{Note: err.Error()})
+		}
+	}
 	return d, nil
 }
 
@@ -184,6 +197,8 @@ func (j *job) payWay(m *events.Result) string {
 	switch {
 	case j.hold():
 		return events.PayHold
+	case j.credit() && j.paid > 0:
+		return events.PayCredit
 	case j.paid == 0:
 		return events.PayFree
 	case m.Sealed != nil:

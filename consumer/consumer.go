@@ -137,6 +137,7 @@ type Order struct {
 	Race      events.ID       // set by Hedge: the pair's first job
 	Controls  choose.Controls // which nodes may be taken, and which are better
 	Fallback  []string        // models that do as well, the better first, if nobody delivers the one in Params
+	Account   bool            // set by TopUp and its like: the job is about the account at Node
 	Label     string          // what the job is to its buyer; it stays in the ledger
 	Explain   bool            // tell each candidate's place and why
 
@@ -170,8 +171,10 @@ type Delivery struct {
 	Preimage wallet.Preimage // proof of payment; zero if free
 	Result   *events.Result
 	Receipt  *events.Receipt // nil if none came in time
-	First    time.Duration   // from the request to the first token; 0 if not streamed, or not known
-	Took     time.Duration   // from the request to the verified result; to the second if the job was taken up again
+
+	Statement *events.Statement // of the account that it was paid out of; nil if it was not, or none came in time
+	First     time.Duration     // from the request to the first token; 0 if not streamed, or not known
+	Took      time.Duration     // from the request to the verified result; to the second if the job was taken up again
 }
 
 // Do buys one job, from the request to the verified result, and tells watch (which may be nil) each step. A node that

@@ -86,6 +86,12 @@ func (c *Consumer) submit(ctx context.Context, o Order, watch func(Step)) (*job,
 	if err := j.build(ctx); err != nil {
 		return nil, err
 	}
+	if j.credit() || o.Account {
+		var err error
+		if secret, err = j.onAccount(); err != nil {
+			return nil, err
+		}
+	}
 	return j, j.open(ctx, secret)
 }
 
@@ -179,8 +185,11 @@ func (j *job) filter() nostr.Filter {
 func (j *job) build(ctx context.Context) error {
 	o, c := &j.order, j.c
 	kind, ok := events.Kinds[o.Kind]
-	if !ok || kind.Own {
+	if !ok || kind.Own != o.Account {
 		return fmt.Errorf("kind %d is not known here", o.Kind)
+	}
+	if j.credit() && (len(o.Pay) > 1 || o.Way != Direct) {
+		return errAlone
 	}
 	life := o.Life
 	if life == 0 {
@@ -264,6 +273,10 @@ func (j *job) direct(ctx context.Context) error {
 	node, err := j.c.pick(ctx, &j.order, j.tell)
 	if err != nil {
 		return err
+	}
+	if j.order.Account {
+		j.node, j.req.To, j.req.Encrypted = node.Author, []events.PubKey{node.Author}, true
+		return nil
 	}
 	j.node = node.Author
 	j.req.To, j.req.Encrypted = []events.PubKey{node.Author}, true
@@ -368,7 +381,7 @@ func (j *job) hear(ctx context.Context, ev *nostr.Event) events.Message {
 		j.tell(Step{Event: ev, Message: m})
 	}
 	switch m := m.(type) {
-	case *events.Invoice, *events.Result, *events.Receipt, *events.Refusal:
+	case *events.Invoice, *events.Result, *events.Receipt, *events.Refusal, *events.Statement:
 		if m.Signed().Author == j.node {
 			j.keep(ev)
 		}

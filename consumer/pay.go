@@ -61,6 +61,8 @@ func (j *job) ways() []string {
 		return []string{j.offer.Pay}
 	case len(j.order.Pay) > 0:
 		return j.order.Pay
+	case j.order.Account: // nothing is paid for it
+		return nil
 	}
 	return payWays
 }

@@ -96,6 +96,11 @@ func samples() map[string]struct {
 			Head: h, Kind: 6050, Job: jobID, To: c, Status: "success", Content: "c2VhbGVk", Encrypted: true, Amount: msat(42_000),
 			Bolt11: "lnbcrt420n1x", X: ContentHash("x"), Sealed: &SealedTags{Sum: ContentHash("s"), PaymentHash: ContentHash("h")},
 		}},
+		"statement": {node, &Statement{Head: h, Job: jobID, To: c, Seq: 3, Prev: offerID, Topped: 100_000, Drawn: 40_000, Withdrawn: 10_000, Open: 5000}},
+		"request_credit": {customer, &Request{
+			Head: h, Kind: KindText, Profile: true, Inputs: []Input{{Value: "Spell lantern", Type: "text"}}, Bid: msat(100_000), Pay: []string{PayCredit},
+			Deadline: h.At + 300, To: []PubKey{n}, Credit: &Credit{Max: 60_000, Last: offerID}, Encrypted: true,
+		}},
 		"receipt":    {node, &Receipt{Head: h, Job: jobID, To: c, Result: offerID, Amount: 42_000}},
 		"review":     {customer, &Review{Head: h, Job: jobID, Node: n, Rating: 5, Role: "customer", JobKind: 5050, Receipt: offerID, Text: "good"}},
 		"reputation": {other, &Reputation{Head: h, Kind: KindReputation, Subject: string(n), Rank: 80}},

@@ -16,6 +16,8 @@ const (
 	stepProgress = "progress"
 	stepRefusal  = "refusal"
 	stepReceipt  = "receipt"
+
+	stepStatement = "statement"
 )
 
 // Statuses of NIP-90.
@@ -46,6 +48,8 @@ func parseFeedback(r *reader) (Message, error) {
 		return parseRefusal(r, status, text)
 	case stepReceipt:
 		return parseReceipt(r, status)
+	case stepStatement:
+		return parseStatement(r, status)
 	default:
 		return nil, fmt.Errorf("tag %q: %s is unknown", "step", quote(step))
 	}

@@ -66,6 +66,8 @@ var Kinds = map[int]Kind{
 	KindImage:         kindImage,
 	KindSpeech:        kindSpeech,
 	KindEmbeddings:    kindEmbeddings,
+	KindRendering:     kindRendering,
+	KindBatch:         kindBatch,
 	KindAccount:       kindAccount,
 }
 

@@ -11,14 +11,17 @@ const KindAccount = 5890
 
 // What an account job asks for, in its parameter op.
 const (
-	OpWithdraw = "withdraw"
+	OpWithdraw  = "withdraw"  // pay an invoice: what is owed for a job, or out of the account
+	OpTopUp     = "topup"     // pay into the account
+	OpStatement = "statement" // say where the account stands
 )
 
 var kindAccount = Kind{
 	Number: KindAccount, Name: "account", Alt: "Account job", Own: true,
 	Params: []ParamSpec{
-		{Name: "op", Type: ParamText, Values: []string{OpWithdraw}, About: "what to do"},
-		{Name: "job", Type: ParamText, MaxLen: 64, About: "id of the job whose debt is withdrawn"},
+		{Name: "op", Type: ParamText, Values: []string{OpWithdraw, OpTopUp, OpStatement}, About: "what to do"},
+		{Name: "amount", Type: ParamInt, Min: 1000, Max: float64(MaxMsat), About: "msat to pay in"},
+		{Name: "job", Type: ParamText, MaxLen: 64, About: "id of the job whose debt is withdrawn; the account's balance if missing"},
 		{Name: "bolt11", Type: ParamText, MaxLen: 4096, About: "the invoice that the node is to pay"},
 	},
 	Unit:    "msat",
@@ -43,6 +46,20 @@ func ParsePaidout(content string) (*Paidout, error) {
 	}
 	return p, nil
 }
+
+// Accounted is the result of the other account jobs, as JSON: where the account stands. The signed statement says the same.
+type Accounted struct {
+	Op        string `json:"op"`
+	Seq       int64  `json:"seq"`
+	Topped    Msat   `json:"topped_msat"`
+	Drawn     Msat   `json:"drawn_msat"`
+	Withdrawn Msat   `json:"withdrawn_msat"`
+	Open      Msat   `json:"open_msat"`
+	Statement ID     `json:"statement"`
+}
+
+// CreditOf is the description of an invoice by which a balance at a node is withdrawn.
+func CreditOf(node PubKey) string { return "infernet credit " + string(node) }
 
 // OwedFor is the description of an invoice by which the debt of a job is withdrawn.
 func OwedFor(job ID) string { return "infernet owed " + string(job) }

@@ -64,6 +64,7 @@ type Request struct {
 	Address   string   // `a`: the announcement's address in a direct job
 	Price     ID       // `price`: the announcement event whose price is meant
 	Order     ID       // the offer this job takes up
+	Credit    *Credit  `json:",omitempty"` // it is paid out of an account; nil if not
 	Retry     ID       // the earlier job this one repeats
 	Encrypted bool     // travels as NIP-44 to the one in To
 	Closed    bool     // parsed without being opened: only To, Profile, Deadline are known
@@ -183,6 +184,9 @@ func (m *Request) Event() *nostr.Event {
 	w.text("a", m.Address)
 	w.text("price", string(m.Price))
 	w.text("order", string(m.Order))
+	if m.Credit != nil {
+		w.tag("credit", m.Credit.Max.String(), string(m.Credit.Last))
+	}
 	w.text("retry", string(m.Retry))
 	for _, p := range m.To {
 		w.tag("p", string(p))
@@ -232,6 +236,7 @@ func parseRequest(r *reader) (Message, error) {
 			m.SizeIn, m.SizeOut = r.parse("size", size[0]), r.parse("size", size[1])
 		}
 	}
+	m.Credit = r.credit()
 	m.Relays = r.relays()
 	m.Bids = r.bids()
 	for _, way := range r.one("pay") {
@@ -343,4 +348,16 @@ func (r *reader) bids() *Auction {
 		r.fail("tag %q: %d seconds, at most 3600", "bids", a.Seconds)
 	}
 	return a
+}
+
+func (r *reader) credit() *Credit {
+	values := r.one("credit")
+	if values == nil {
+		return nil
+	}
+	if len(values) != 2 {
+		r.fail("tag %q wants an amount and the id of a statement", "credit")
+		return nil
+	}
+	return &Credit{Max: Msat(r.parse("credit", values[0])), Last: ID(r.hex("credit", values[1]))}
 }

@@ -56,9 +56,16 @@ func (p *Provider) account(life context.Context, j *job) error {
 	}
 	switch op := j.req.Params.Text("op"); op {
 	case events.OpWithdraw:
+		if j.req.Params.Text("job") == "" {
+			return p.cashOut(life, j)
+		}
 		return p.withdraw(life, j)
+	case events.OpTopUp:
+		return p.topUp(life, j)
+	case events.OpStatement:
+		return p.statement(life, j)
 	default:
-		return refuse(events.CodeInvalidParameter, "op: there is %s", events.OpWithdraw)
+		return refuse(events.CodeInvalidParameter, "op: there is %s, %s and %s", events.OpWithdraw, events.OpTopUp, events.OpStatement)
 	}
 }
 
@@ -142,30 +149,42 @@ func (p *Provider) debt(ctx context.Context, about events.ID, customer events.Pu
 // leastLife is how long an invoice must still be payable when it is taken.
 const leastLife = 10 * time.Second
 
-// commitTo checks an invoice and writes down that it is what pays the debt, once and before anything is sent.
-func (p *Provider) commitTo(ctx context.Context, j *job, about events.ID, debt events.Msat, raw string) (*ledger.Commitment, error) {
-	no := func(format string, args ...any) (*ledger.Commitment, error) {
-		return nil, refuse(events.CodeInvalidParameter, "bolt11: "+format, args...)
+// payable says why an invoice is not paid: it has to be whole, to live for a while, to be of our network and made for text.
+func (p *Provider) payable(ctx context.Context, b *bolt11.Invoice, text string) error {
+	no := func(format string, args ...any) error {
+		return refuse(events.CodeInvalidParameter, "bolt11: "+format, args...)
 	}
-	b, err := bolt11.Decode(raw)
 	switch {
-	case err != nil:
-		return no("%v", err)
-	case b.Amount < events.Sat || b.Amount > debt:
-		return no("it asks for %s, owed is %s", b.Amount.Human(), debt.Human())
+	case b.Amount < events.Sat:
+		return no("it asks for %s, at least one satoshi is paid", b.Amount.Human())
 	case b.Expired(p.Now().Add(leastLife)):
-		return nil, refuse(events.CodeExpired, "the invoice has expired, or is about to")
-	case !b.Describes(events.OwedFor(about)):
-		return no("it was made for something else, %q, not %q", b.Description, events.OwedFor(about))
+		return refuse(events.CodeExpired, "the invoice has expired, or is about to")
+	case !b.Describes(text):
+		return no("it was made for something else, %q, not %q", b.Description, text)
 	}
 	if net, ok := p.Wallet.(wallet.Networked); ok {
 		ours, err := net.Network(ctx)
 		if err != nil {
-			return nil, refuse(events.CodeUnavailable, "the node's wallet does not answer, try later")
+			return refuse(events.CodeUnavailable, "the node's wallet does not answer, try later")
 		}
 		if ours = bolt11.Named[ours]; ours != "" && ours != b.Network {
 			return no("it is of the network %s, the node's wallet of %s", b.Network, ours)
 		}
+	}
+	return nil
+}
+
+// commitTo checks an invoice and writes down that it is what pays the debt, once and before anything is sent.
+func (p *Provider) commitTo(ctx context.Context, j *job, about events.ID, debt events.Msat, raw string) (*ledger.Commitment, error) {
+	b, err := bolt11.Decode(raw)
+	if err != nil {
+		return nil, refuse(events.CodeInvalidParameter, "bolt11: %v", err)
+	}
+	if b.Amount > debt {
+		return nil, refuse(events.CodeInvalidParameter, "bolt11: it asks for %s, owed is %s", b.Amount.Human(), debt.Human())
+	}
+	if err := p.payable(ctx, b, events.OwedFor(about)); err != nil {
+		return nil, err
 	}
 	if j.terms == nil {
 		j.terms = &terms{Pay: payAccount}
@@ -173,7 +192,16 @@ func (p *Provider) commitTo(ctx context.Context, j *job, about events.ID, debt e
 	if err := p.track(j); err != nil {
 		return nil, err
 	}
-	c := ledger.Commitment{Job: about, Hash: b.PaymentHash, Payee: j.req.Author, Bolt11: raw, Amount: b.Amount, At: p.Now()}
+	c, err := p.commitOnce(ctx, about, j.req.Author, b, raw)
+	if err == nil {
+		p.Step(j.req.ID, "withdrawing")
+	}
+	return c, err
+}
+
+// commitOnce writes down what is about to be paid: one invoice for each job.
+func (p *Provider) commitOnce(ctx context.Context, job events.ID, customer events.PubKey, b *bolt11.Invoice, raw string) (*ledger.Commitment, error) {
+	c := ledger.Commitment{Job: job, Hash: b.PaymentHash, Payee: customer, Bolt11: raw, Amount: b.Amount, At: p.Now()}
 	first := false
 	if err := p.write(ctx, func() (err error) { first, err = p.Ledger.Commit(c); return err }); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
@@ -181,7 +209,6 @@ func (p *Provider) commitTo(ctx context.Context, j *job, about events.ID, debt e
 	if !first {
 		return nil, refuse(events.CodeConflict, "its payment hash was used before")
 	}
-	p.Step(j.req.ID, "withdrawing")
 	return &c, nil
 }
 
@@ -229,25 +256,34 @@ func (p *Provider) paidOut(ctx context.Context, j *job, payer wallet.Payer, c *l
 	if err != nil {
 		return err
 	}
+	if err := p.answer(ctx, j, string(body)); err != nil {
+		return err
+	}
+	return p.deliver(ctx, j)
+}
+
+// answer makes the result of an account job.
+func (p *Provider) answer(ctx context.Context, j *job, content string) error {
 	if j.terms == nil {
 		j.terms = &terms{Pay: payAccount}
 	}
 	if err := p.track(j); err != nil {
 		return err
 	}
-	j.result = &events.Result{
-		Head: p.head(j), Kind: events.KindAccount + 1000, Job: j.req.ID, To: j.req.Author, Status: "success", Content: string(body), Encrypted: true,
+	result := &events.Result{
+		Head: p.head(j), Kind: events.KindAccount + 1000, Job: j.req.ID, To: j.req.Author, Status: "success", Content: content, Encrypted: true,
 	}
-	ev, err := events.Sign(ctx, j.result, p.Signer)
+	ev, err := events.Sign(ctx, result, p.Signer)
 	if err != nil {
 		return err
 	}
 	if err := p.write(ctx, func() error { return p.Ledger.Keep(j.req.ID, ev) }); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	j.result = result
 	j.remember(ev)
 	p.Step(j.req.ID, "made")
-	return p.deliver(ctx, j)
+	return nil
 }
 
 // deliver publishes the result of an account job until a relay has it, or nobody can want it any more.

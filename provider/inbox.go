@@ -197,6 +197,12 @@ func (p *Provider) close(ctx context.Context, j *job, err error) {
 	if !j.tracked {
 		return
 	}
+	if refused := (*refusal)(nil); err != nil && (j.terms.Pay == events.PayCredit || j.terms.Pay == payAccount && errors.As(err, &refused)) { // nothing was delivered, or paid out
+		if err := p.write(ctx, func() error { return p.Ledger.Release(j.req.ID) }); err != nil {
+			p.Log.Error("cannot free what was set apart", "job", j.req.ID, "err", err)
+			return // resumed, and then freed
+		}
+	}
 	if err := errors.Join(j.onDisk(), p.write(ctx, func() error { return p.Ledger.Finish(j.req.ID, end) })); err != nil {
 		p.Log.Error("cannot close the job in the ledger", "job", j.req.ID, "err", err)
 	}

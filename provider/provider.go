@@ -91,6 +91,7 @@ type Provider struct {
 	cancelled map[events.ID]events.PubKey // jobs, and who said so
 	answered  map[events.ID]bool          // jobs that this node said something about before it started
 	paying    sync.Map                    // jobs whose debt is being paid out
+	stating   sync.Mutex                  // statements are signed one after the other
 	strays    int                         // answers to awards of no known offer, in this minute
 	minute    int64
 

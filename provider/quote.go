@@ -169,7 +169,8 @@ func (p *Provider) has(need events.Require) error {
 func (p *Provider) estimate(ctx context.Context, j *job, model engine.Model) (events.Usage, error) {
 	req, kind := j.req, events.Kinds[j.req.Kind]
 	most := events.Usage{In: req.SizeIn, Out: req.SizeOut}
-	if len(req.Inputs) > 0 {
+	program := kind.Inputs.Min == 0 && !req.Sizes() // it may have no input; its engine says what is wrong before it is paid
+	if len(req.Inputs) > 0 || program {
 		counted, err := p.count(ctx, j, model)
 		if err != nil {
 			return most, err
@@ -210,7 +211,8 @@ func (p *Provider) count(ctx context.Context, j *job, model engine.Model) (event
 		bytes += int64(len(in.Text))
 		files = files || in.File != nil
 	}
-	if len(work.Inputs) == 0 || p.price(model.ID).Free() && !files && bytes < int64(model.Context)/2 {
+	program := events.Kinds[work.Kind].Inputs.Min == 0
+	if !program && len(work.Inputs) == 0 || !program && p.price(model.ID).Free() && !files && bytes < int64(model.Context)/2 {
 		return events.Usage{In: bytes}, nil // nothing is here yet; or it fits and costs nothing: not worth a question
 	}
 	if e, ok := p.Engine.(engine.Estimator); ok {
@@ -234,8 +236,13 @@ func (p *Provider) choosePay(j *job, t *terms) error {
 	if !req.Profile {
 		can = slices.DeleteFunc(can, func(way string) bool { return way != events.PayFree && way != events.PayPrepaid })
 	}
+	if !j.direct() || !req.Encrypted || req.Credit == nil {
+		can = slices.DeleteFunc(can, func(way string) bool { return way == events.PayCredit })
+	}
 	if p.loaded() && !p.proves(j) { // a stranger pays before, or works
-		can = slices.DeleteFunc(can, func(way string) bool { return way != events.PayPrepaid && way != events.PayHold })
+		can = slices.DeleteFunc(can, func(way string) bool {
+			return way != events.PayPrepaid && way != events.PayHold && way != events.PayCredit
+		})
 		if len(can) == 0 {
 			return refuse(events.CodePOW, "many wait: a key that is not known here brings %d bits of work (NIP-13)", p.policy.Load().Work)
 		}
@@ -250,6 +257,9 @@ func (p *Provider) choosePay(j *job, t *terms) error {
 		}
 		if t.Pay = way; way == events.PaySealed {
 			t.Deliver = events.DeliverSealed
+		}
+		if way == events.PayCredit && t.Cap > req.Credit.Max {
+			return refuse(events.CodeUnderbid, "the credit is %s, this job costs up to %s", req.Credit.Max.Human(), t.Cap.Human())
 		}
 		return nil
 	}
@@ -273,6 +283,9 @@ func (p *Provider) ways(amount events.Msat) []string {
 	}
 	if _, ok := p.Wallet.(wallet.Sealer); ok || p.holds {
 		all = append(all, events.PaySealed)
+	}
+	if p.credits() {
+		all = append(all, events.PayCredit)
 	}
 	if len(p.Pay) == 0 {
 		return all

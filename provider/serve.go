@@ -229,6 +229,10 @@ func (p *Provider) charge(life, ctx context.Context, j *job) error {
 		}
 		h := r.Hash()
 		hash = &h
+	case events.PayCredit:
+		if err := p.reserve(life, j); err != nil {
+			return err
+		}
 	}
 	return p.start(life, j, hash)
 }

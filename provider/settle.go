@@ -40,6 +40,12 @@ func (p *Provider) settle(ctx context.Context, j *job) error {
 		}
 		paid = j.invoice.Amount
 		p.Step(j.req.ID, "settled")
+	case events.PayCredit:
+		cost, err := p.draw(ctx, j)
+		if err != nil {
+			return err
+		}
+		paid = cost
 	}
 	if paid > 0 {
 		p.customers.remember(j.req.Author)

@@ -160,6 +160,13 @@ func (p *Provider) make(ctx context.Context, j *job, out *engine.Output) error {
 		if err := p.sealResult(ctx, j, result); err != nil {
 			return err
 		}
+	} else if j.terms.Pay == events.PayCredit {
+		cost, err := j.terms.cost(out.Usage)
+		if err != nil {
+			return err
+		}
+		cost = min(cost, j.terms.Cap)
+		result.Amount = &cost
 	} else if !result.Encrypted {
 		result.X = events.ContentHash(text)
 		result.Inputs = j.req.Inputs

@@ -120,22 +120,34 @@ func TestStoriesInTheBrowser(t *testing.T) {
 		t.Fatalf("build: %v: %s", err, out)
 	}
 	page := up(t, program, data)
+	second(t, program, "ws"+strings.TrimSuffix(strings.TrimPrefix(page, "http"), "/"), filepath.Join(data, "node.wallet"))
 	dist, err := filepath.Abs("dist")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, story := range []string{"buy", "signin", "chat", "hostile", "offline"} {
-		t.Run(story, func(t *testing.T) {
-			t.Parallel()
-			config, err := json.Marshal(map[string]string{
-				"url": page, "wallet": filepath.Join(data, "customer.wallet"), "data": data, "program": program, "chromium": chromium, "dist": dist, "shots": os.Getenv("SHOTS"),
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			script(t, 2*time.Minute, filepath.Join(dir, "test", story+".mjs"), string(config))
+	play := func(t *testing.T, story string) {
+		config, err := json.Marshal(map[string]string{
+			"url": page, "wallet": filepath.Join(data, "customer.wallet"), "data": data, "program": program, "chromium": chromium, "dist": dist, "shots": os.Getenv("SHOTS"),
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		script(t, 2*time.Minute, filepath.Join(dir, "test", story+".mjs"), string(config))
 	}
+	trade := []string{"buy", "signin", "chat", "market", "offline"}
+	if os.Getenv("INFERNET_LONG") != "" {
+		trade = append(trade, "scale")
+	}
+	t.Run("trade", func(t *testing.T) {
+		for _, story := range trade {
+			t.Run(story, func(t *testing.T) {
+				t.Parallel()
+				play(t, story)
+			})
+		}
+	})
+	t.Run("nodes", func(t *testing.T) { play(t, "nodes") })     // alone: it pauses the node
+	t.Run("hostile", func(t *testing.T) { play(t, "hostile") }) // last: nobody wants to trade there afterwards
 }
 
 // tags are those that this test was built with.
@@ -178,4 +190,20 @@ func up(t *testing.T, program, data string) string {
 		}
 	}
 	return strings.Replace(strings.TrimSpace(string(relay)), "ws", "http", 1) + "/"
+}
+
+// second runs another node in the market, a dearer one, until the test ends.
+func second(t *testing.T, program, relay, wallet string) {
+	t.Helper()
+	node := exec.CommandContext(t.Context(), program, "provide", "--relay", relay, "--engine", "echo:", "--name", "dear", "--price-base", "3000",
+		"--wallet", "file:"+wallet, "--yes", "--data-dir", t.TempDir())
+	node.Cancel = func() error { return node.Process.Signal(os.Interrupt) }
+	node.WaitDelay = 10 * time.Second
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		node.Process.Signal(os.Interrupt)
+		node.Wait()
+	})
 }

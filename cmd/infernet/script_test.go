@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, "home")
 			env.Setenv("HOME", home)
+			env.Setenv("REPO", repo)
 			env.Setenv("INFERNET_CACHE", filepath.Join(home, "cache"))
 			env.Setenv("INFERNET_PROVIDE_PROBE", "http://127.0.0.1:1/v1") // whatever runs on this machine stays out of it
 			env.Setenv("INFERNET_RELAYS", "ws://127.0.0.1:1")
@@ -32,10 +33,15 @@ func TestScripts(t *testing.T) {
 				env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+filepath.Join(cache, "pebble"))
 			}
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else every process of a race build lingers for a second
+			env.Setenv("BWRAP", sandbox())
+			room := filepath.Join(os.TempDir(), filepath.Base(filepath.Dir(env.WorkDir))+"-"+filepath.Base(env.WorkDir)) // programs of other users reach it
+			env.Setenv("WORKROOM", room)
+			env.Defer(func() { os.RemoveAll(room) })
 			env.Values[lastKey{}] = new(*exec.Cmd)
 			env.Values[failKey{}] = env.T().(interface{ Errorf(string, ...any) }).Errorf
 			return os.Mkdir(home, 0o700)
 		},
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": await, "certificate": writeCertificate, "code": code, "get": get, "post": post, "eventually": eventually,
 			"market": market, "discreet": discreet, "silent": silent, "within": within, "interrupt": interrupt, "hangup": hangup, "authority": authority, "exited": exited, "object": object, "vector": vector, "variable": variable, "bunker": remoteSigner},

@@ -70,14 +70,17 @@ func (g *Gateway) serveMessages(rw http.ResponseWriter, r *http.Request) {
 	bill := billOf(got)
 	bill.heads(rw.Header())
 	writeJSON(rw, http.StatusOK, object{
-		"id": "msg_" + string(got.Job), "type": "message", "role": "assistant", "model": got.Model, "content": []object{{"type": "text", "text": got.Text}},
-		"stop_reason": claudeEnding(w, got.Usage), "stop_sequence": nil, "infernet": bill,
+		"id": "msg_" + string(got.Job), "type": "message", "role": "assistant", "model": got.Model, "content": claudeContent(w.reply(got.Text)),
+		"stop_reason": claudeEnding(w, w.reply(got.Text), got.Usage), "stop_sequence": nil, "infernet": bill,
 		"usage": object{"input_tokens": got.Usage.In, "output_tokens": got.Usage.Out},
 	})
 }
 
-func claudeEnding(w *wish, u events.Usage) string {
-	if ending(w, u) == "length" {
+func claudeEnding(w *wish, said reply, u events.Usage) string {
+	switch {
+	case len(said.Calls) > 0:
+		return "tool_use"
+	case ending(w, u) == "length":
 		return "max_tokens"
 	}
 	return "end_turn"
@@ -103,14 +106,6 @@ func (g *Gateway) readMessages(r *http.Request, b body) (w *wish, stream bool, e
 	for _, name := range []string{"container", "context_management", "mcp_servers", "cache_control", "inference_geo"} { // of its own service
 		delete(b, name)
 	}
-	var choice struct {
-		Type string `json:"type"`
-	}
-	if ok, err := b.read("tool_choice", &choice); err != nil {
-		return nil, false, err
-	} else if ok && choice.Type != "none" && choice.Type != "auto" {
-		return nil, false, notCarried("tool_choice", whyNot["tools"])
-	}
 	var turns []turn
 	if raw, ok := b["system"]; ok {
 		delete(b, "system")
@@ -119,7 +114,7 @@ func (g *Gateway) readMessages(r *http.Request, b body) (w *wish, stream bool, e
 			return nil, false, err
 		}
 		if text != "" {
-			turns = append(turns, turn{"system", text})
+			turns = append(turns, turn{Role: "system", Content: text})
 		}
 	}
 	w, stream, _, err = g.textWish(r, b)
@@ -131,19 +126,25 @@ func (g *Gateway) readMessages(r *http.Request, b body) (w *wish, stream bool, e
 		return nil, false, err
 	}
 	for i, m := range raw {
-		t, err := readTurn(i, m)
+		said, err := readClaude(i, m)
 		if err != nil {
 			return nil, false, err
 		}
-		turns = append(turns, t)
+		turns = append(turns, said...)
+	}
+	if err := b.claudeTools(); err != nil {
+		return nil, false, err
+	}
+	if err := b.readTools(w); err != nil {
+		return nil, false, err
 	}
 	if err := b.refuseWhatIsNotCarried(); err != nil {
 		return nil, false, err
 	}
-	if err := w.talk(turns); err != nil {
+	if err := b.params(w); err != nil {
 		return nil, false, err
 	}
-	return w, stream, b.params(w)
+	return w, stream, w.talk(turns)
 }
 
 // streamMessage writes an answer while it is made.
@@ -153,6 +154,7 @@ func (g *Gateway) streamMessage(rw http.ResponseWriter, r *http.Request, w *wish
 		more["type"] = kind
 		return to.send(kind, more)
 	}
+	var said reply
 	got, err := g.follow(r.Context(), w).play(func(job events.ID, node events.PubKey) {
 		setMarket(rw.Header(), job, node)
 		to = newSSE(rw, "text/event-stream")
@@ -162,6 +164,13 @@ func (g *Gateway) streamMessage(rw http.ResponseWriter, r *http.Request, w *wish
 		}})
 		send("content_block_start", object{"index": 0, "content_block": object{"type": "text", "text": ""}})
 	}, func(text string) error {
+		if w.tools { // it comes in one piece
+			said = w.reply(text)
+			text = said.Content
+		}
+		if text == "" {
+			return nil
+		}
 		return send("content_block_delta", object{"index": 0, "delta": object{"type": "text_delta", "text": text}})
 	})
 	switch {
@@ -171,8 +180,13 @@ func (g *Gateway) streamMessage(rw http.ResponseWriter, r *http.Request, w *wish
 		to.send("error", claudeError(g.failed(r, err)))
 	default:
 		if send("content_block_stop", object{"index": 0}) == nil {
+			for i, c := range said.Calls {
+				send("content_block_start", object{"index": i + 1, "content_block": object{"type": "tool_use", "id": c.ID, "name": c.Function.Name, "input": object{}}})
+				send("content_block_delta", object{"index": i + 1, "delta": object{"type": "input_json_delta", "partial_json": string(c.input())}})
+				send("content_block_stop", object{"index": i + 1})
+			}
 			send("message_delta", object{
-				"delta": object{"stop_reason": claudeEnding(w, got.Usage), "stop_sequence": nil}, "infernet": billOf(got),
+				"delta": object{"stop_reason": claudeEnding(w, said, got.Usage), "stop_sequence": nil}, "infernet": billOf(got),
 				"usage": object{"input_tokens": got.Usage.In, "output_tokens": got.Usage.Out},
 			})
 			send("message_stop", object{})

@@ -9,7 +9,6 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,15 +65,20 @@ var otherNames = map[string]string{
 	"max_completion_tokens": "max_tokens", "target_language": "language",
 }
 
-// read makes a wish of an order. dir is where its files were written, if it has any; the wish's end removes it.
-func (g *Gateway) read(ctx context.Context, who string, in *NewJob) (w *wish, dir string, err error) {
+// read makes a wish of an order.
+func (g *Gateway) read(ctx context.Context, who string, in *NewJob) (w *wish, err error) {
+	defer func() {
+		if err != nil && w != nil && w.dir != "" {
+			os.RemoveAll(w.dir)
+		}
+	}()
 	fields, err := in.fields()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	kind, err := g.kindOf(ctx, in, fields)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	model := in.Model
 	if model == "" {
@@ -82,10 +86,10 @@ func (g *Gateway) read(ctx context.Context, who string, in *NewJob) (w *wish, di
 	}
 	options, err := in.options()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if w, err = g.wishOf(who, kind, model, options); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	w.order.Output, w.order.Require, w.cards = in.Format, in.require(), gpuWords(in.Resources.GPU)
 	if events.Kinds[kind].Takes("stream") && (in.Stream == nil || *in.Stream) && !(len(w.order.Pay) > 0 && w.order.Pay[0] == events.PaySealed) {
@@ -94,18 +98,14 @@ func (g *Gateway) read(ctx context.Context, who string, in *NewJob) (w *wish, di
 	for name, value := range in.Params {
 		raw, err := json.Marshal(value)
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		fields[name] = raw
 	}
-	if dir, err = w.inputs(fields); err != nil {
-		return nil, "", err
+	if err := w.inputs(fields); err != nil {
+		return w, err
 	}
-	if err = fields.parameters(w); err != nil {
-		os.RemoveAll(dir)
-		return nil, "", err
-	}
-	return w, dir, nil
+	return w, fields.parameters(w)
 }
 
 // fields are the input's: a text is the prompt, a list of them are texts.
@@ -228,12 +228,12 @@ func gpuWords(name string) []string {
 }
 
 // inputs takes out of the fields what is worked on.
-func (w *wish) inputs(fields body) (dir string, err error) {
+func (w *wish) inputs(fields body) (err error) {
 	said := ""
 	for _, name := range []string{"prompt", "text", "input"} {
 		var text string
 		if ok, err := fields.read(name, &text); err != nil {
-			return "", err
+			return err
 		} else if ok {
 			said = text
 			w.order.Inputs = append(w.order.Inputs, events.Input{Value: text, Type: "text"})
@@ -241,7 +241,7 @@ func (w *wish) inputs(fields body) (dir string, err error) {
 	}
 	var texts, urls []string
 	if _, err := fields.read("texts", &texts); err != nil {
-		return "", err
+		return err
 	}
 	for _, text := range texts {
 		w.order.Inputs = append(w.order.Inputs, events.Input{Value: text, Type: "text"})
@@ -255,7 +255,7 @@ func (w *wish) inputs(fields body) (dir string, err error) {
 		if json.Unmarshal(raw, &one) == nil {
 			urls = append(urls, one)
 		} else if json.Unmarshal(raw, &urls) != nil {
-			return "", invalid("input."+name, "%s is neither an address nor a list of them", name)
+			return invalid("input."+name, "%s is neither an address nor a list of them", name)
 		}
 	}
 	for _, url := range urls {
@@ -263,15 +263,15 @@ func (w *wish) inputs(fields body) (dir string, err error) {
 	}
 	var messages []json.RawMessage
 	if ok, err := fields.read("messages", &messages); err != nil {
-		return "", err
+		return err
 	} else if ok {
 		if w.order.Kind != events.KindText {
-			return "", invalid("input.messages", "messages are for text, not for %s", events.Kinds[w.order.Kind].Name)
+			return invalid("input.messages", "messages are for text, not for %s", events.Kinds[w.order.Kind].Name)
 		}
 		turns := make([]turn, len(messages))
 		for i, m := range messages {
 			if turns[i], err = readTurn(i, m); err != nil {
-				return "", err
+				return err
 			}
 		}
 		if said != "" {
@@ -279,63 +279,52 @@ func (w *wish) inputs(fields body) (dir string, err error) {
 		}
 		w.order.Inputs = nil
 		if err := w.talk(turns); err != nil {
-			return "", err
+			return err
 		}
 	}
 	var file string
 	if ok, err := fields.read("file", &file); err != nil {
-		return "", err
+		return err
 	} else if ok {
-		if dir, err = w.file(file); err != nil {
-			return "", err
+		if err = w.attached(file); err != nil {
+			return err
 		}
 	}
 	size := 0
 	for i, in := range w.order.Inputs {
 		if size += len(in.Value); in.Value == "" {
-			os.RemoveAll(dir)
-			return "", invalid("input", "input %d of %d is empty", i+1, len(w.order.Inputs))
+			return invalid("input", "input %d of %d is empty", i+1, len(w.order.Inputs))
 		}
 	}
 	switch {
 	case len(w.order.Inputs)+len(w.order.Files) == 0:
-		return "", invalid("input", "input has nothing to work on: prompt, texts, messages, url or file")
+		return invalid("input", "input has nothing to work on: prompt, texts, messages, url or file")
 	case size > maxTalk:
 		f := tooLong(size)
 		*f.Param, f.Message = "input", fmt.Sprintf("the input takes %d bytes of a job, at most %d travel; send it as a file (input.file, a data: address)", size, maxTalk)
-		os.RemoveAll(dir)
-		return "", f
+		return f
 	}
-	return dir, nil
+	return nil
 }
 
-// file puts a file, as it stands in a data: address, into the job: a small one as it is, a larger one over a file server,
+// attached puts a file, as it stands in a data: address, into the job: a small one as it is, a larger one over a file server,
 // encrypted.
-func (w *wish) file(address string) (dir string, err error) {
+func (w *wish) attached(address string) error {
 	mime, content, err := events.ParseDataURL(address)
 	if err != nil {
-		return "", invalid("input.file", "file: %v; it reads data:<type>;base64,<content>", err)
+		return invalid("input.file", "file: %v; it reads data:<type>;base64,<content>", err)
 	}
 	if len(content) == 0 {
-		return "", invalid("input.file", "the file is empty")
+		return invalid("input.file", "the file is empty")
 	}
 	if len(address) <= maxTalk {
 		w.order.Inputs = append(w.order.Inputs, events.Input{Value: address, Type: "url"})
-		return "", nil
+		return nil
 	}
 	if w.order.Way != consumer.Direct {
-		return "", invalid("way", "files travel encrypted, so only directly to one node")
+		return invalid("way", "files travel encrypted, so only directly to one node")
 	}
-	if dir, err = os.MkdirTemp("", "infernet-gateway-"); err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "input")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		os.RemoveAll(dir)
-		return "", err
-	}
-	w.order.Files = []consumer.InFile{{Path: path, Mime: mime}}
-	return dir, nil
+	return w.file(mime, content)
 }
 
 // parameters puts all other fields into the job.

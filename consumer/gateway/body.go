@@ -82,8 +82,8 @@ var asksNothing = map[string][]string{
 }
 
 var whyNot = map[string]string{
-	"tools": "nodes give text, and no calls of tools", "functions": "nodes give text, and no calls of functions",
-	"tool_choice": "nodes give text, and no calls of tools", "function_call": "nodes give text, and no calls of functions",
+	"tools": "completions call no tools; chats do", "functions": "functions have another name by now; tools are carried",
+	"tool_choice": "completions call no tools; chats do", "function_call": "functions have another name by now; tools are carried",
 	"logprobs": "nodes give text, and no probabilities", "top_logprobs": "nodes give text, and no probabilities", "logit_bias": "no node takes it",
 	"n": "each job has one answer; send the request again for another", "best_of": "each job has one answer", "echo": "answers do not repeat the prompt",
 	"suffix": "text is only continued", "modalities": "chats are of text", "audio": "chats are of text", "web_search_options": "nodes do not search",

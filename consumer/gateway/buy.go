@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ type wish struct {
 	who     string // the app key's id; "" without one
 	model   string
 	cards   []string // words that the name of a card has to have, lower case
+	tools   bool     // the answer may call tools
+	chat    int      // bytes of a conversation that travels as a file
+	dir     string   // for files that travel with it; buy removes it
 	stays   bool     // nobody waits for its end on this connection: the gateway's next run goes on with what was paid
 }
 
@@ -81,6 +85,9 @@ const maxTries = 3
 // buy buys what a request wants: from the best node that is alive, or by auction if the request asks for that. watch is
 // told each step.
 func (g *Gateway) buy(ctx context.Context, w *wish, watch func(consumer.Step)) (*consumer.Delivery, error) {
+	if w.dir != "" {
+		defer os.RemoveAll(w.dir)
+	}
 	if w.order.Way == consumer.Auction {
 		if len(w.order.Require) > 0 { // nobody waits for offers that cannot come
 			if _, err := g.rank(ctx, w); err != nil {
@@ -149,6 +156,9 @@ func (g *Gateway) rank(ctx context.Context, w *wish) ([]choose.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.fits(able); err != nil {
+		return nil, err
+	}
 	candidates, err := g.candidates(ctx, w, able)
 	if err != nil {
 		return nil, err
@@ -172,6 +182,28 @@ func (g *Gateway) rank(ctx context.Context, w *wish) ([]choose.Verdict, error) {
 		return ranked, nil
 	}
 	return nil, g.none(ranked, w)
+}
+
+// fits says whether some node has room for a long conversation, as far as its bytes say: no token has more than eight of them
+// on average.
+func (w *wish) fits(nodes []consumer.Node) error {
+	most := 0
+	for _, n := range nodes {
+		for _, m := range n.Profile.Market.Models {
+			if (w.model == "" || m.ID == w.model) && slices.Contains(m.Kinds, w.order.Kind) {
+				if m.Context == 0 || w.chat <= 8*m.Context {
+					return nil
+				}
+				most = max(most, m.Context)
+			}
+		}
+	}
+	if most == 0 {
+		return nil
+	}
+	f := tooLong(w.chat)
+	f.Message = fmt.Sprintf("the conversation has %d bytes, more than fit into the %d tokens of context of this model; leave its first messages out, or take a model with more (GET /api/v1/models)", w.chat, most)
+	return f
 }
 
 // candidates are the living nodes that run the model, with what the job would cost there.

@@ -1,10 +1,15 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"infernet/consumer"
 	"infernet/events"
@@ -12,8 +17,11 @@ import (
 
 // turn is one message of a conversation, as jobs carry it.
 type turn struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+	Role     string          `json:"role"`
+	Content  string          `json:"content"`
+	Calls    json.RawMessage `json:"tool_calls,omitempty"`
+	CallID   string          `json:"tool_call_id,omitempty"`
+	pictures []string        // addresses: data: or http(s)
 }
 
 // maxTalk is how many bytes of a conversation travel in one job: events are small. The rest of one is left for the
@@ -24,84 +32,243 @@ const maxTalk = events.MaxEncrypted - 4_000
 func readTurn(i int, raw json.RawMessage) (t turn, err error) {
 	at := fmt.Sprintf("messages[%d]", i)
 	var m struct {
-		Role      string          `json:"role"`
-		Content   json.RawMessage `json:"content"`
-		ToolCalls json.RawMessage `json:"tool_calls"`
+		Role    string          `json:"role"`
+		Content json.RawMessage `json:"content"`
+		Calls   json.RawMessage `json:"tool_calls"`
+		CallID  string          `json:"tool_call_id"`
 	}
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return t, invalid(at, "%s is no message with role and content", at)
 	}
+	calls := bytes.HasPrefix(m.Calls, []byte("[")) && string(m.Calls) != "[]"
 	switch m.Role {
-	case "system", "user", "assistant":
+	case "system", "user":
 		t.Role = m.Role
+	case "assistant":
+		if t.Role = m.Role; calls {
+			t.Calls = m.Calls
+		}
 	case "developer":
 		t.Role = "system"
-	case "tool", "function":
-		return t, notCarried(at, "nodes give text, and no calls of tools")
+	case "tool":
+		if t.Role, t.CallID = m.Role, m.CallID; t.CallID == "" {
+			return t, invalid(at+".tool_call_id", "%s answers no call: it has no tool_call_id", at)
+		}
+	case "function":
+		return t, notCarried(at, "functions have another name by now; tools are carried")
 	default:
-		return t, invalid(at+".role", "%s has role %.40q; there are system, developer, user, assistant", at, m.Role)
+		return t, invalid(at+".role", "%s has role %.40q; there are system, developer, user, assistant, tool", at, m.Role)
 	}
-	if len(m.ToolCalls) > 0 && string(m.ToolCalls) != "null" && string(m.ToolCalls) != "[]" {
-		return t, notCarried(at+".tool_calls", "nodes give text, and no calls of tools")
+	if t.Calls != nil && (len(m.Content) == 0 || string(m.Content) == "null") {
+		return t, nil
 	}
-	t.Content, err = readContent(at+".content", m.Content)
+	t.Content, t.pictures, err = readParts(at+".content", m.Content)
+	if err == nil && len(t.pictures) > 0 && t.Role != "user" {
+		err = notCarried(at+".content", "only the user shows pictures")
+	}
 	return t, err
 }
 
 // readContent reads a message's content: text, or parts that are text.
 func readContent(at string, raw json.RawMessage) (text string, err error) {
+	text, pictures, err := readParts(at, raw)
+	if err == nil && len(pictures) > 0 {
+		err = notCarried(at, "a picture; this is of text")
+	}
+	return text, err
+}
+
+// readParts reads a message's content: text, or parts that are text or pictures.
+func readParts(at string, raw json.RawMessage) (text string, pictures []string, err error) {
 	if len(raw) == 0 || string(raw) == "null" {
-		return "", invalid(at, "%s is missing", at)
+		return "", nil, invalid(at, "%s is missing", at)
 	}
 	if json.Unmarshal(raw, &text) == nil {
-		return text, nil
+		return text, nil, nil
 	}
 	var parts []struct {
-		Type string `json:"type"`
-		Text string `json:"text"`
+		Type  string          `json:"type"`
+		Text  string          `json:"text"`
+		Image json.RawMessage `json:"image_url"`
 	}
 	if err := json.Unmarshal(raw, &parts); err != nil {
-		return "", invalid(at, "%s is neither a text nor an array of parts", at)
+		return "", nil, invalid(at, "%s is neither a text nor an array of parts", at)
 	}
 	var all []string
 	for i, p := range parts {
-		if p.Type != "text" && p.Type != "input_text" {
-			return "", notCarried(fmt.Sprintf("%s[%d]", at, i), fmt.Sprintf("a part of type %.40q; chats are of text", p.Type))
+		here := fmt.Sprintf("%s[%d]", at, i)
+		switch p.Type {
+		case "text", "input_text":
+			all = append(all, p.Text)
+		case "image_url":
+			var image struct {
+				URL string `json:"url"`
+			}
+			if json.Unmarshal(p.Image, &image) != nil {
+				json.Unmarshal(p.Image, &image.URL)
+			}
+			if events.IsDataURL(image.URL) {
+				if mime, _, err := events.ParseDataURL(image.URL); err != nil || !strings.HasPrefix(mime, "image/") {
+					return "", nil, invalid(here, "image_url is no picture in base64: data:image/png;base64,…")
+				}
+			} else if !strings.HasPrefix(image.URL, "https://") && !strings.HasPrefix(image.URL, "http://") {
+				return "", nil, invalid(here, "image_url names no picture: want https://… or data:image/png;base64,…")
+			}
+			pictures = append(pictures, image.URL)
+		default:
+			return "", nil, notCarried(here, fmt.Sprintf("a part of type %.40q; chats are of text and pictures", p.Type))
 		}
-		all = append(all, p.Text)
 	}
-	return joined(all), nil
+	return joined(all), pictures, nil
 }
 
-// talk puts a conversation into a job: what was said before as a parameter, the last turn as the input.
+// talk puts a conversation into a job: what was said before as a parameter, the last turn as the input. One that is larger
+// than an event travels as a file, encrypted.
 func (w *wish) talk(turns []turn) error {
 	if len(turns) == 0 {
 		return invalid("messages", "messages is empty; the least is one of role user")
 	}
 	last := turns[len(turns)-1]
-	if last.Role != "user" {
-		return notCarried("messages", "the last message has to be of role user, not "+last.Role)
-	}
-	if last.Content == "" {
+	switch {
+	case last.Role != "user" && last.Role != "tool":
+		return notCarried("messages", "the last message has to be of role user or tool, not "+last.Role)
+	case last.Content == "" && last.Role == "tool":
+		last.Content = "(it gave nothing)"
+	case last.Content == "" && len(last.pictures) == 0:
 		return invalid("messages", "the last message is empty")
 	}
-	before := ""
-	if turns = turns[:len(turns)-1]; len(turns) > 0 {
-		body, err := json.Marshal(turns)
-		if err != nil {
-			return err
-		}
-		before = string(body)
-		w.set("messages", before)
-	}
-	quoted, err := json.Marshal([]string{before, last.Content}) // as it will be written in the event
+	before, err := json.Marshal(turns[:len(turns)-1])
 	if err != nil {
 		return err
 	}
-	if len(quoted) > maxTalk {
-		return tooLong(len(quoted))
+	quoted, err := json.Marshal([]string{string(before), last.Content}) // as it will be written in the event
+	if err != nil {
+		return err
 	}
-	w.order.Inputs = []events.Input{{Value: last.Content, Type: "text"}}
+	size := len(quoted)
+	for _, p := range w.order.Params {
+		size += len(p.Values[0])
+	}
+	earlier := slices.ContainsFunc(turns[:len(turns)-1], func(t turn) bool { return len(t.pictures) > 0 })
+	if size > maxTalk || earlier {
+		if w.order.Way != consumer.Direct {
+			return tooLong(size)
+		}
+		return w.talkFile(turns)
+	}
+	if len(turns) > 1 {
+		w.set("messages", string(before))
+	}
+	if last.Role == "tool" {
+		w.set("tool_call_id", last.CallID)
+	}
+	if last.Content != "" {
+		w.order.Inputs = []events.Input{{Value: last.Content, Type: "text"}}
+	}
+	for _, address := range last.pictures {
+		if err := w.picture(address, maxTalk-size); err != nil {
+			return err
+		}
+		if events.IsDataURL(address) {
+			size += len(address)
+		}
+	}
+	return nil
+}
+
+// picture puts a picture into the job: one that is small as it is, a larger one as a file, one elsewhere by its address.
+func (w *wish) picture(address string, room int) error {
+	if !events.IsDataURL(address) || len(address) <= room {
+		w.order.Inputs = append(w.order.Inputs, events.Input{Value: address, Type: "url"})
+		return nil
+	}
+	if w.order.Way != consumer.Direct {
+		return tooLong(len(address))
+	}
+	mime, body, err := events.ParseDataURL(address)
+	if err != nil {
+		return err
+	}
+	return w.file(mime, body)
+}
+
+// chatType is the MIME type of an input that is a whole conversation.
+const chatType = "application/vnd.infernet.chat+json"
+
+// maxFile is how large a conversation may be that travels as a file, in bytes.
+const maxFile = 900 << 10
+
+// talkFile puts a whole conversation into a file of the job, with its tools.
+func (w *wish) talkFile(turns []turn) error {
+	chat := object{}
+	all := make([]object, len(turns))
+	for i, t := range turns {
+		all[i] = object{"role": t.Role, "content": t.Content}
+		if t.Calls != nil {
+			all[i]["tool_calls"] = t.Calls
+		}
+		if t.CallID != "" {
+			all[i]["tool_call_id"] = t.CallID
+		}
+		if len(t.pictures) > 0 {
+			parts := []object{{"type": "text", "text": t.Content}}
+			for _, address := range t.pictures {
+				if !events.IsDataURL(address) {
+					return notCarried("messages", "a picture by its address in an earlier message; send it as data:image/…;base64,…")
+				}
+				parts = append(parts, object{"type": "image_url", "image_url": object{"url": address}})
+			}
+			all[i]["content"] = parts
+		}
+	}
+	chat["messages"] = all
+	w.order.Params = slices.DeleteFunc(w.order.Params, func(p events.Param) bool {
+		if !slices.Contains([]string{"tools", "tool_choice", "response_format"}, p.Name) {
+			return false
+		}
+		chat[p.Name] = json.RawMessage(p.Values[0])
+		return true
+	})
+	body, err := json.Marshal(chat)
+	if err != nil {
+		return err
+	}
+	if len(body) > maxFile {
+		f := tooLong(len(body))
+		f.Message = fmt.Sprintf("the conversation has %d bytes, at most %d travel; leave its first messages out", len(body), maxFile)
+		return f
+	}
+	w.chat = len(body)
+	w.order.SizeIn = sizeOf(body, len(turns))
+	return w.file(chatType, body)
+}
+
+// sizeOf is how many tokens a conversation has at most, but for very odd ones: of ASCII no token is shorter than three bytes on
+// average, of other scripts than two.
+func sizeOf(body []byte, turns int) int64 {
+	other := 0
+	for _, c := range body {
+		if c >= 0x80 {
+			other++
+		}
+	}
+	return int64(len(body)-other)/3 + int64(other)/2 + 16*int64(turns) + 512
+}
+
+// file writes a file beside, for the job to take along; it is removed once the job was bought.
+func (w *wish) file(mime string, body []byte) error {
+	if w.dir == "" {
+		dir, err := os.MkdirTemp("", "infernet-gateway-")
+		if err != nil {
+			return err
+		}
+		w.dir = dir
+	}
+	path := filepath.Join(w.dir, fmt.Sprint("input-", len(w.order.Files)))
+	if err := os.WriteFile(path, body, 0o600); err != nil {
+		return err
+	}
+	w.order.Files = append(w.order.Files, consumer.InFile{Path: path, Mime: mime})
 	return nil
 }
 
@@ -175,6 +342,7 @@ type chatMessage struct {
 	Role    string  `json:"role,omitempty"`
 	Content *string `json:"content,omitempty"`
 	Refusal *string `json:"refusal,omitempty"`
+	Calls   []call  `json:"tool_calls,omitempty"`
 }
 
 type choice struct {
@@ -253,28 +421,75 @@ func (g *Gateway) readChat(b body, w *wish) error {
 			return err
 		}
 	}
+	if err := b.readTools(w); err != nil {
+		return err
+	}
 	if err := b.refuseWhatIsNotCarried(); err != nil {
 		return err
 	}
-	if err := b.readFormat(); err != nil {
+	if err := b.readFormat(w); err != nil {
 		return err
 	}
-	if err := w.talk(turns); err != nil {
+	if err := b.params(w); err != nil {
 		return err
 	}
-	return b.params(w)
+	return w.talk(turns)
 }
 
-// readFormat takes response_format where it asks for text.
-func (b body) readFormat() error {
+// readTools takes tools as they are. An answer that may call tools comes whole: its node says it in one piece.
+func (b body) readTools(w *wish) error {
+	raw, ok := b["tools"]
+	if !ok || string(raw) == "[]" || string(b["tool_choice"]) == `"none"` {
+		delete(b, "tools")
+		delete(b, "tool_choice")
+		return nil
+	}
+	var tools []json.RawMessage
+	if _, err := b.read("tools", &tools); err != nil {
+		return err
+	}
+	for i, tool := range tools {
+		var t struct {
+			Type     string
+			Function struct{ Name string }
+		}
+		if json.Unmarshal(tool, &t) != nil || t.Type != "function" || t.Function.Name == "" {
+			return invalid(fmt.Sprintf("tools[%d]", i), "tools[%d] is no function with a name; there are no other tools", i)
+		}
+	}
+	w.set("tools", compact(raw))
+	if choice, ok := b["tool_choice"]; ok {
+		delete(b, "tool_choice")
+		w.set("tool_choice", compact(choice))
+	}
+	w.tools = true
+	w.order.Params = slices.DeleteFunc(w.order.Params, func(p events.Param) bool { return p.Name == "stream" })
+	return nil
+}
+
+func compact(raw json.RawMessage) string {
+	var to bytes.Buffer
+	if json.Compact(&to, raw) != nil {
+		return string(raw)
+	}
+	return to.String()
+}
+
+// readFormat takes response_format as it is.
+func (b body) readFormat(w *wish) error {
 	var format struct {
 		Type string `json:"type"`
 	}
+	raw := b["response_format"]
 	ok, err := b.read("response_format", &format)
 	if err != nil || !ok || format.Type == "text" {
 		return err
 	}
-	return notCarried("response_format", fmt.Sprintf("type %.40q; nodes give text", format.Type))
+	if format.Type != "json_object" && format.Type != "json_schema" {
+		return invalid("response_format", "response_format.type %.40q is none of text, json_object, json_schema", format.Type)
+	}
+	w.set("response_format", compact(raw))
+	return nil
 }
 
 // serveCompletion is POST /v1/completions: the prompt is a chat's only turn.
@@ -315,7 +530,7 @@ func (g *Gateway) readPrompt(b body, w *wish) error {
 	if err := b.refuseWhatIsNotCarried(); err != nil {
 		return err
 	}
-	if err := w.talk([]turn{{"user", prompt}}); err != nil {
+	if err := w.talk([]turn{{Role: "user", Content: prompt}}); err != nil {
 		return err
 	}
 	return b.params(w)
@@ -332,9 +547,13 @@ func (g *Gateway) answer(rw http.ResponseWriter, r *http.Request, w *wish, f for
 		}
 		bill := billOf(got)
 		bill.heads(rw.Header())
+		said := w.reply(got.Text)
+		c := f.answer(said.Content, said.ending(w, got.Usage))
+		if len(said.Calls) > 0 {
+			c.Message.Calls = said.Calls
+		}
 		writeJSON(rw, http.StatusOK, completion{
-			ID: f.prefix + string(got.Job), Object: f.whole, Created: created, Model: got.Model, Bill: bill,
-			Choices: []choice{f.answer(got.Text, ending(w, got.Usage))}, Usage: usageOf(got),
+			ID: f.prefix + string(got.Job), Object: f.whole, Created: created, Model: got.Model, Bill: bill, Choices: []choice{c}, Usage: usageOf(got),
 		})
 		return
 	}
@@ -344,6 +563,7 @@ func (g *Gateway) answer(rw http.ResponseWriter, r *http.Request, w *wish, f for
 		chunk.Choices = []choice{c}
 		return to.send("", chunk)
 	}
+	var said reply
 	got, err := g.follow(r.Context(), w).play(func(job events.ID, node events.PubKey) {
 		chunk.ID = f.prefix + string(job)
 		setMarket(rw.Header(), job, node)
@@ -351,7 +571,24 @@ func (g *Gateway) answer(rw http.ResponseWriter, r *http.Request, w *wish, f for
 		if f.first != nil {
 			send(*f.first) // what fails fails again with the first piece
 		}
-	}, func(text string) error { return send(f.piece(text)) })
+	}, func(text string) error {
+		if !w.tools {
+			return send(f.piece(text))
+		}
+		if said = w.reply(text); said.Content != "" { // it comes in one piece
+			if err := send(f.piece(said.Content)); err != nil {
+				return err
+			}
+		}
+		for i := range said.Calls {
+			at := i
+			said.Calls[i].Index = &at
+		}
+		if len(said.Calls) == 0 {
+			return nil
+		}
+		return send(choice{Delta: &chatMessage{Calls: said.Calls}})
+	})
 	switch {
 	case err != nil && to == nil:
 		g.fail(rw, r, err)
@@ -359,7 +596,7 @@ func (g *Gateway) answer(rw http.ResponseWriter, r *http.Request, w *wish, f for
 		to.send("", map[string]any{"error": g.failed(r, err)})
 	default:
 		chunk.Bill, chunk.Model = billOf(got), got.Model
-		if send(f.last(ending(w, got.Usage))) != nil {
+		if send(f.last(said.ending(w, got.Usage))) != nil {
 			return
 		}
 		if withUsage {

@@ -108,7 +108,7 @@ type task struct {
 	stop context.CancelCauseFunc // nil once it has ended, or if another process had it
 	id   chan struct{}           // closed once the job has an id and is on the disk
 	done chan struct{}           // closed at its end
-	dir  string                  // for what travels with it; removed at its end
+	dir  string                  // where its files arrive; removed at its end
 	err  error                   // why it never had an id; once done is closed
 
 	mu    sync.Mutex
@@ -124,12 +124,19 @@ var errCancelled = errors.New("cancelled by who ordered it")
 
 // begin buys in the background, and returns once the job is submitted, or cannot be. A caller that leaves before is
 // nobody who could ask for it: the job is cancelled then.
-func (g *Gateway) begin(ctx context.Context, w *wish, dir string) (*task, error) {
+func (g *Gateway) begin(ctx context.Context, w *wish) (*task, error) {
+	if !events.Kinds[w.order.Kind].GivesText() { // its files go there, until they are kept
+		dir, err := os.MkdirTemp("", "infernet-gateway-")
+		if err != nil {
+			return nil, err
+		}
+		w.order.Out = dir
+	}
 	t := g.newTask(Job{
 		Status: Queued, Kind: w.order.Kind, Type: events.Kinds[w.order.Kind].Name, Model: w.name(), Key: w.who, Created: g.Now().Unix(),
 		Cost: Cost{Max: w.order.MaxCost}, Tries: []Try{},
 	})
-	t.dir, w.stays = dir, true
+	t.dir, w.stays = w.order.Out, true
 	run, stop := context.WithCancelCause(g.ctx)
 	t.stop = stop
 	g.after.Go(func() {

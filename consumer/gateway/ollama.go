@@ -92,9 +92,9 @@ var ollamaText = ollamaForm{
 		}
 		delete(b, "raw")
 		if system != "" {
-			turns = append(turns, turn{"system", system})
+			turns = append(turns, turn{Role: "system", Content: system})
 		}
-		return append(turns, turn{"user", prompt}), nil
+		return append(turns, turn{Role: "user", Content: prompt}), nil
 	},
 	piece: func(text string) object { return object{"response": text} },
 }

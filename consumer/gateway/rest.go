@@ -109,19 +109,11 @@ func (g *Gateway) mountREST(s *httpd.Server, mount func(string, httpd.Refuser, i
 		if err := claimed(who, in.Claim); err != nil {
 			return nil, err
 		}
-		w, dir, err := g.read(ctx, who.Key, &in.Body)
+		w, err := g.read(ctx, who.Key, &in.Body)
 		if err != nil {
 			return nil, err
 		}
-		if !events.Kinds[w.order.Kind].GivesText() || len(w.order.Files) > 0 {
-			if dir == "" {
-				if dir, err = os.MkdirTemp("", "infernet-gateway-"); err != nil {
-					return nil, err
-				}
-			}
-			w.order.Out = dir
-		}
-		t, err := g.begin(ctx, w, dir)
+		t, err := g.begin(ctx, w)
 		if err != nil {
 			return nil, err
 		}

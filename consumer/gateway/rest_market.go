@@ -262,12 +262,12 @@ func (g *Gateway) offersOf(n consumer.Node, wants func(events.ModelOffer) bool) 
 
 // estimate says what an order would cost and where, without buying.
 func (g *Gateway) estimate(ctx context.Context, who string, in *NewJob) (*Estimate, error) {
-	w, dir, err := g.read(ctx, who, in)
+	w, err := g.read(ctx, who, in)
 	if err != nil {
 		return nil, err
 	}
-	if dir != "" {
-		defer os.RemoveAll(dir)
+	if w.dir != "" {
+		defer os.RemoveAll(w.dir)
 	}
 	most := w.order.MaxCost
 	w.order.MaxCost = events.MaxMsat // to see those that are too dear, too

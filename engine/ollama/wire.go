@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"infernet/engine"
 	"infernet/engine/internal/completions"
@@ -67,6 +68,10 @@ const maxLine = 1 << 20
 
 // Chat streams a conversation's next turn.
 func (w *wire) Chat(ctx context.Context, c *completions.Chat, emit func(text string) error) (completions.Answer, error) {
+	if c.Tools != nil || c.Format != nil || slices.ContainsFunc(c.Messages, func(m completions.Message) bool { return m.Parts != nil || m.Calls != nil }) {
+		// its server has them behind the common API, where a prompt that does not fit is cut silently
+		return completions.Answer{}, &engine.InvalidError{Param: "tools", Reason: "nodes on Ollama take chats of text only"}
+	}
 	resp, err := w.client.Send(ctx, w.base+"/api/chat", chat{
 		Model: c.Model, Messages: c.Messages, Keep: w.keep,
 		Options: options{

@@ -110,6 +110,7 @@ type sold struct {
 	claimed bool                        // the node began to work for one of them
 	result  bool
 	letGo   bool // what was locked went back
+	moved   bool // it moved its customer's account
 	receipt *events.Receipt
 	owed    events.Msat
 	owedAt  events.Unix // when it was signed
@@ -130,6 +131,11 @@ func nodeJob(ctx context.Context, l *ledger.Ledger, signer events.Signer, row le
 	if _, j.letGo, err = l.Value(row.Job, "let go"); err != nil {
 		return j, err
 	}
+	seq, err := l.Moved(row.Job)
+	if err != nil {
+		return j, err
+	}
+	j.moved = seq > 0
 	sealed, _, err := l.Value(row.Job, "sealed invoice")
 	if err != nil {
 		return j, err
@@ -178,6 +184,10 @@ func (j *sold) ask(raw string) {
 // unpaid says why the job should have brought money, and did not; "" if it did, or need not.
 func (j *sold) unpaid(invoices int) string {
 	switch {
+	case j.terms.Pay == events.PayCredit:
+		if j.receipt != nil && j.receipt.Amount > 0 && !j.moved {
+			return "a receipt of " + j.receipt.Amount.Human() + " is signed, and nothing was drawn from an account for it"
+		}
 	case invoices == 0 && j.result && j.terms.Amount > 0 && j.End == "delivered":
 		return "it was delivered for " + j.terms.Amount.Human() + ", and no invoice was made for it"
 	case j.receipt != nil && j.receipt.Amount > 0 && !j.claimed:

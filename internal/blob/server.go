@@ -204,6 +204,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h[name] = values
 	}
 	h.Set("X-Reason", strings.Map(printable, no.reason))
+	if r.ContentLength != 0 && r.ProtoMajor == 1 {
+		h.Set("Connection", "close") // what is left of the body is not read as a request
+	}
 	http.Error(w, no.reason, no.status)
 	if r.ContentLength != 0 {
 		linger(w, r)
@@ -219,6 +222,7 @@ const (
 // linger sends the answer and reads on a little: a client that still sends would meet a reset line instead of the answer.
 func linger(w http.ResponseWriter, r *http.Request) {
 	line := http.NewResponseController(w)
+	line.EnableFullDuplex() // else the server reads on before it sends: a client that waits for the answer would wait for ever
 	if line.Flush() == nil && line.SetReadDeadline(time.Now().Add(lingerFor)) == nil {
 		io.CopyN(io.Discard, r.Body, lingerMost)
 	}

@@ -20,7 +20,8 @@ import (
 const engineHelp = "The engine is found by itself: an OpenAI-compatible server that runs here, else llama.cpp with a model of the cache. To\n" +
 	"name one: --engine ollama://127.0.0.1:11434 (Ollama), openai+http://127.0.0.1:8000/v1 (vLLM, or any server that\n" +
 	"speaks OpenAI's API; ?key_file=/path for its key), llamacpp:///home/you/model.gguf (starts llama-server),\n" +
-	"llamacpp+http://127.0.0.1:8080 (one that runs), or echo: (says its input back)."
+	"llamacpp+http://127.0.0.1:8080 (one that runs), container:///var/lib/infernet/images (runs the programs that customers send,\n" +
+	"in images that you put there, apart from everything), or echo: (says its input back)."
 
 // cacheDir is where scripts put what they fetch.
 func (a *app) cacheDir() string {

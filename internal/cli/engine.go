@@ -14,10 +14,11 @@ import (
 
 // engineExamples is an address of each kind of engine, for those who mistyped theirs.
 var engineExamples = map[string]string{
-	"openai":   "openai+http://127.0.0.1:8000/v1",
-	"ollama":   "ollama://127.0.0.1:11434",
-	"llamacpp": "llamacpp:///home/you/model.gguf",
-	"echo":     "echo:",
+	"openai":    "openai+http://127.0.0.1:8000/v1",
+	"ollama":    "ollama://127.0.0.1:11434",
+	"llamacpp":  "llamacpp:///home/you/model.gguf",
+	"container": "container:///var/lib/infernet/images",
+	"echo":      "echo:",
 }
 
 // engineError says what is wrong with an engine, and with which address the same command works.

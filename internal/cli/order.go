@@ -284,7 +284,7 @@ func checkOrder(o *consumer.Order) error {
 		return usage("run.way: %q is none of %s", o.Way, strings.Join(ways, ", "))
 	}
 	for _, pay := range o.Pay {
-		if modes := []string{events.PayPrepaid, events.PayHold, events.PaySealed, events.PayFree}; !slices.Contains(modes, pay) {
+		if modes := []string{events.PayPrepaid, events.PayHold, events.PaySealed, events.PayCredit, events.PayFree}; !slices.Contains(modes, pay) {
 			return usage("run.pay: %q is none of %s", pay, strings.Join(modes, ", "))
 		}
 	}
@@ -358,7 +358,8 @@ func onePrompt(cmd *cobra.Command, args []string) error {
 	case 1:
 		return nil
 	case 0:
-		if len(files) > 0 {
+		kind, _ := cmd.Flags().GetInt("kind")
+		if k, known := events.Kinds[kind]; len(files) > 0 || known && k.Inputs.Min == 0 {
 			return nil
 		}
 		return withHint(usage("there is no prompt"), "infernet run %s", quoted(tryPrompt))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"infernet/engine"
+	"infernet/engine/container"
 	"infernet/engine/echo"
 	"infernet/engine/llamacpp"
 	"infernet/engine/ollama"
@@ -28,10 +29,11 @@ import (
 
 // engines are the engines in this program.
 var engines = engine.Openers{
-	"openai":   openai.Open,
-	"llamacpp": llamacpp.Open,
-	"ollama":   ollama.Open,
-	"echo":     echo.Open, // says its input back, for tests
+	"openai":    openai.Open,
+	"llamacpp":  llamacpp.Open,
+	"ollama":    ollama.Open,
+	"container": container.Open, // customers' programs, apart from everything
+	"echo":      echo.Open,      // says its input back, for tests
 }
 
 // wallets are the wallets in this program.

@@ -143,7 +143,7 @@ func (s *settings) check() error {
 
 // choices are the settings that can be one of a few words, or a list of them.
 var choices = map[string][]string{
-	"provide.pay": {events.PayPrepaid, events.PayHold, events.PaySealed},
+	"provide.pay": {events.PayPrepaid, events.PayHold, events.PaySealed, events.PayCredit},
 	"run.pay":     {events.PayPrepaid, events.PayHold, events.PaySealed, events.PayFree},
 	"run.way":     {consumer.Auction, consumer.Direct, consumer.Plain},
 

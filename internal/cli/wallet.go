@@ -29,7 +29,8 @@ func (a *app) walletCommand() *cobra.Command {
 	}
 	cmd.AddCommand(a.walletBalanceCommand(), a.walletPayCommand(), a.walletInvoiceCommand(),
 		a.walletServeCommand(), a.walletConnectCommand(), a.walletConnectionsCommand(), a.walletDisconnectCommand(),
-		a.walletAuditCommand(), a.walletOwedCommand(), a.walletWithdrawCommand())
+		a.walletAuditCommand(), a.walletOwedCommand(), a.walletWithdrawCommand(),
+		a.walletTopUpCommand(), a.walletAccountCommand(), a.walletCashOutCommand())
 	return cmd
 }
 

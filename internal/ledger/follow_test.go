@@ -18,15 +18,25 @@ func event(i int) *nostr.Event {
 	return &nostr.Event{ID: fmt.Sprintf("%064x", i), Content: fmt.Sprint(i)}
 }
 
-// TestAnOlderLedgerIsUpgraded opens a file of the first version: what is in it stays, and what is new works.
+// TestAnOlderLedgerIsUpgraded opens files of the first and of the second version: what is in them stays, and what is new works.
 func TestAnOlderLedgerIsUpgraded(t *testing.T) {
+	tables := strings.Replace(schema.Tables, accounts, "", 1)
+	upgraded(t, durable.Schema{Version: 2, Tables: tables})
+	upgraded(t, durable.Schema{Version: 1, Tables: strings.Replace(tables, records, "", 1)})
+}
+
+func upgraded(t *testing.T, from durable.Schema) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	db, err := durable.Open(path, durable.Schema{Version: 1, Tables: strings.Replace(schema.Tables, records, "", 1)})
+	db, err := durable.Open(path, from)
 	ok(t, err)
 	old := &Ledger{db}
 	ok(t, old.Take(jobOf(1), Provider, nil, event(1)))
-	if err := old.Record("setting", "a", nil); err == nil {
+	if err := old.Record("setting", "a", nil); err == nil && from.Version == 1 {
 		t.Fatal("the first version knows records")
+	}
+	if _, err := old.Account("c"); err == nil {
+		t.Fatal("the old version knows accounts")
 	}
 	ok(t, old.Close())
 	for range 2 {
@@ -35,7 +45,8 @@ func TestAnOlderLedgerIsUpgraded(t *testing.T) {
 		if evs, err := l.Events(jobOf(1)); err != nil || len(evs) != 1 {
 			t.Errorf("%d events, %v", len(evs), err)
 		}
-		ok(t, errors.Join(l.Record("setting", "a", []byte("1")), l.Close()))
+		_, err = l.Account("c")
+		ok(t, errors.Join(err, l.Record("setting", "a", []byte("1")), l.Close()))
 	}
 }
 

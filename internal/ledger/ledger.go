@@ -21,7 +21,7 @@ const records = `
 create table records     (seq integer primary key autoincrement, topic text not null, name text not null, value blob not null, at integer not null, unique (topic, name));
 `
 
-var schema = durable.Schema{Version: 2, Next: []string{records}, Tables: records + `
+var schema = durable.Schema{Version: 3, Next: []string{records, accounts}, Tables: records + accounts + `
 create table claims      (hash text primary key, job text not null) without rowid;
 create table starts      (job text primary key, at integer not null) without rowid;
 create table uses        (offer text primary key, job text not null) without rowid;

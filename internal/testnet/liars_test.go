@@ -70,7 +70,7 @@ func TestLiarsLoseFavour(t *testing.T) {
 			start("price", "echo:", func(c *provider.Config) {
 				c.Price, c.Wallet = cheap, greedy{c.Wallet.(*play.Wallet)}
 			})
-			start("speed", "echo:?first=600ms", func(c *provider.Config) {
+			start("speed", "echo:?first=3s", func(c *provider.Config) {
 				c.Price = cheap
 				c.Signer = liar{Keys: events.GenerateKeys(), tell: func(s string) string { return retag(s, "eta", "1") }} // offers are encrypted
 			})
@@ -100,7 +100,7 @@ func TestLiarsLoseFavour(t *testing.T) {
 			c := buyer()
 			jobs := 14
 			if way == consumer.Direct {
-				jobs = 40
+				jobs = 25
 			}
 			at, last, delivered := map[string]int{}, map[string]int{}, 0
 			for i := range jobs {

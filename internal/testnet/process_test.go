@@ -44,6 +44,7 @@ type process struct {
 	Pause    string        // the step at which it waits until there is the file Go
 	Go       string
 	Free     bool      // a provider wants no money
+	Pay      []string  // ways that a provider is paid
 	Shopping *shopping // a consumer buys many jobs
 	Batch    *batching // a consumer buys the lines of a file
 
@@ -158,7 +159,7 @@ func (p *process) provide(ctx context.Context, w wallet.Receiver, l *ledger.Ledg
 	}
 	n, err := provider.New(ctx, provider.Config{
 		Name: "killed", Signer: keys, Pool: pool.New(ctx, []string{p.Relay}, pool.WithSigner(keys)), Relays: []string{p.Relay}, Ledger: l,
-		Engine: e, Wallet: w, Policy: provider.Policy{Price: price}, Step: p.at, Now: p.now,
+		Engine: e, Wallet: w, Policy: provider.Policy{Price: price}, Step: p.at, Now: p.now, Pay: p.Pay,
 	})
 	if err != nil {
 		return err

@@ -139,7 +139,9 @@ func (n *Net) Provider(name, engineURL string, change func(*provider.Config)) *N
 	if change != nil {
 		change(&config)
 	}
-	config.Pool = n.Pool(ctx, config.Signer)
+	if config.Pool == nil {
+		config.Pool = n.Pool(ctx, config.Signer)
+	}
 	p, err := provider.New(ctx, config)
 	if err != nil {
 		n.T.Fatal(err)

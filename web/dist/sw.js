@@ -1,6 +1,6 @@
 // The service worker: the page opens without a network, and tells what happened while it is not in front.
-const version = "3f8ad78a8416";
-const files = ["./assets/base-CdLgTvhE.js","./assets/bolt11-Bshno2p9.js","./assets/dist-BsbcV6pe.js","./assets/hkdf-v6lHNCur.js","./assets/hmac-7cR02dv1.js","./assets/index-2687Qe4p.css","./assets/index-tbG4b0IR.js","./assets/nip44-D1B1kdde.js","./assets/nip46-BjTBNJ2O.js","./assets/pool-DahJmglU.js","./assets/pure-Dv8TWcV5.js","./assets/sealed-DLutwtHP.js","./assets/secp256k1-C9RzeAN7.js","./assets/uPlot.esm-BScb58at.js","./assets/verify.worker-D7r9-bfL.js","./icon-192.png","./icon-512.png","./icon.svg","./manifest.webmanifest"];
+const version = "332e73096558";
+const files = ["./assets/base-CdLgTvhE.js","./assets/bolt11-C1sD8bK8.js","./assets/dist-BsbcV6pe.js","./assets/hkdf-O3jxx3FO.js","./assets/hmac-DBKgSYa-.js","./assets/index-7ZDMpXvH.css","./assets/index-WSsCegoJ.js","./assets/nip44-CmwSUso2.js","./assets/nip46-CZfY1BkQ.js","./assets/pure-Ct5jxqH4.js","./assets/scrypt-CATKocti.js","./assets/sealed-Dj9c7Sdg.js","./assets/secp256k1-C68k4pd3.js","./assets/sha2-DHX-xIm-.js","./assets/uPlot.esm-BScb58at.js","./assets/utils-Bd0eqLd2.js","./assets/verify.worker-D7r9-bfL.js","./icon-192.png","./icon-512.png","./icon.svg","./manifest.webmanifest"];
 
 self.addEventListener('install', (e) => {
   e.waitUntil(caches.open(version).then((cache) => cache.addAll(['./', ...files.filter((f) => f !== './index.html')])).then(() => self.skipWaiting()));

@@ -4,30 +4,66 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 
 	"infernet/engine"
 )
 
 // Message is one turn of a conversation.
 type Message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+	Role    string
+	Content string
+	Parts   []Part          // instead of Content: text and pictures
+	Calls   json.RawMessage // tools that the assistant called
+	CallID  string          // of a tool's turn: the call that it answers
+}
+
+// Part is one piece of a turn that is not only text.
+type Part struct {
+	Type  string   `json:"type"`
+	Text  string   `json:"text,omitempty"`
+	Image *picture `json:"image_url,omitempty"`
+}
+
+type picture struct {
+	URL string `json:"url"` // data: only; a server would fetch others
+}
+
+// MarshalJSON writes a turn as the API reads it.
+func (m Message) MarshalJSON() ([]byte, error) {
+	var content any = m.Content
+	switch {
+	case m.Parts != nil:
+		content = m.Parts
+	case m.Content == "" && m.Calls != nil:
+		content = nil
+	}
+	return json.Marshal(struct {
+		Role    string          `json:"role"`
+		Content any             `json:"content"`
+		Calls   json.RawMessage `json:"tool_calls,omitempty"`
+		CallID  string          `json:"tool_call_id,omitempty"`
+	}{m.Role, content, m.Calls, m.CallID})
 }
 
 // Chat is a request to /chat/completions. Nil fields are left to the server.
 type Chat struct {
-	Model            string         `json:"model"`
-	Messages         []Message      `json:"messages"`
-	MaxTokens        int64          `json:"max_tokens,omitempty"`
-	Temperature      *float64       `json:"temperature,omitempty"`
-	TopK             *int64         `json:"top_k,omitempty"` // not OpenAI's own; llama.cpp, vLLM and Ollama take it
-	TopP             *float64       `json:"top_p,omitempty"`
-	FrequencyPenalty *float64       `json:"frequency_penalty,omitempty"`
-	PresencePenalty  *float64       `json:"presence_penalty,omitempty"`
-	Seed             *int64         `json:"seed,omitempty"`
-	Stop             []string       `json:"stop,omitempty"`
-	Stream           bool           `json:"stream"`
-	StreamOptions    *streamOptions `json:"stream_options,omitempty"`
+	Model            string          `json:"model"`
+	Messages         []Message       `json:"messages"`
+	MaxTokens        int64           `json:"max_tokens,omitempty"`
+	Temperature      *float64        `json:"temperature,omitempty"`
+	TopK             *int64          `json:"top_k,omitempty"` // not OpenAI's own; llama.cpp, vLLM and Ollama take it
+	TopP             *float64        `json:"top_p,omitempty"`
+	FrequencyPenalty *float64        `json:"frequency_penalty,omitempty"`
+	PresencePenalty  *float64        `json:"presence_penalty,omitempty"`
+	Seed             *int64          `json:"seed,omitempty"`
+	Stop             []string        `json:"stop,omitempty"`
+	Tools            json.RawMessage `json:"tools,omitempty"` // with them the answer is one JSON object, as Reply
+	ToolChoice       json.RawMessage `json:"tool_choice,omitempty"`
+	Format           json.RawMessage `json:"response_format,omitempty"`
+	Stream           bool            `json:"stream"`
+	StreamOptions    *streamOptions  `json:"stream_options,omitempty"`
 }
 
 type streamOptions struct {
@@ -46,6 +82,14 @@ type chunk struct {
 	Choices []struct {
 		Delta struct {
 			Content string `json:"content"`
+			Calls   []struct {
+				Index    int    `json:"index"`
+				ID       string `json:"id"`
+				Function struct {
+					Name      string `json:"name"`
+					Arguments string `json:"arguments"`
+				} `json:"function"`
+			} `json:"tool_calls"`
 		} `json:"delta"`
 		FinishReason string `json:"finish_reason"`
 	} `json:"choices"`
@@ -66,7 +110,50 @@ func (c *Client) Chat(ctx context.Context, chat *Chat, emit func(text string) er
 	}
 	defer resp.Body.Close()
 	var a Answer
-	stream := newStream(resp.Body)
+	if chat.Tools != nil {
+		reply := &Reply{Role: "assistant"}
+		give, said := emit, &strings.Builder{}
+		emit = func(text string) error { said.WriteString(text); return nil }
+		a, err = c.read(ctx, resp.Body, emit, reply)
+		if err != nil {
+			return a, err
+		}
+		reply.Content = said.String()
+		body, err := json.Marshal(reply)
+		if err != nil {
+			return a, err
+		}
+		a.Deltas = max(a.Deltas, 1)
+		return a, give(string(body))
+	}
+	return c.read(ctx, resp.Body, emit, nil)
+}
+
+// Reply is an assistant's turn where it may call tools: the result of a job with the parameter tools.
+type Reply struct {
+	Role    string     `json:"role"`
+	Content string     `json:"content"`
+	Calls   []ToolCall `json:"tool_calls,omitempty"`
+}
+
+// ToolCall is one call of a tool.
+type ToolCall struct {
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Function calledByName `json:"function"`
+}
+
+type calledByName struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"` // JSON, as the model wrote it
+}
+
+// maxCalls bounds the calls of one turn.
+const maxCalls = 128
+
+// read reads a stream to its end. Calls of tools go into reply; without one they are left out.
+func (c *Client) read(ctx context.Context, from io.Reader, emit func(text string) error, reply *Reply) (a Answer, err error) {
+	stream := newStream(from)
 	for {
 		data, err := stream.next()
 		if err != nil {
@@ -90,6 +177,21 @@ func (c *Client) Chat(ctx context.Context, chat *Chat, emit func(text string) er
 		}
 		if len(part.Choices) == 0 {
 			continue
+		}
+		for _, call := range part.Choices[0].Delta.Calls {
+			if reply == nil {
+				break
+			}
+			if call.Index < 0 || call.Index > len(reply.Calls) || call.Index >= maxCalls {
+				return a, fmt.Errorf("%w: %s called tools in no order", engine.ErrUnavailable, c.name)
+			}
+			if call.Index == len(reply.Calls) {
+				reply.Calls = append(reply.Calls, ToolCall{Type: "function"})
+			}
+			to := &reply.Calls[call.Index]
+			to.ID += call.ID
+			to.Function.Name += call.Function.Name
+			to.Function.Arguments += call.Function.Arguments
 		}
 		if text := part.Choices[0].Delta.Content; text != "" {
 			if err := context.Cause(ctx); err != nil {

@@ -69,14 +69,14 @@ func (s *Server) count(ctx context.Context, job engine.Job) (n int64, exact bool
 	if err != nil {
 		return 0, false, err
 	}
-	if by := s.counter(); by != nil {
+	if by := s.counter(); by != nil && chat.Tools == nil { // how tools are written into the prompt is the template's
 		n, err := by.Count(ctx, chat.Messages)
 		if err == nil || errors.Is(err, engine.ErrUnavailable) && !errors.Is(err, errNoEndpoint) {
 			return n, err == nil, err
 		}
 		// an old llama-server without these endpoints, or a template that takes no such turns: Run will say
 	}
-	return about(chat.Messages), false, nil
+	return chat.about(), false, nil
 }
 
 // counter is the wire as one that counts; nil if the server has no tokenizer to ask.
@@ -92,9 +92,22 @@ func (s *Server) counter() counter {
 func about(messages []Message) int64 {
 	n := int64(8)
 	for _, m := range messages {
-		n += int64(len(m.Content)+2)/3 + 8
+		n += int64(len(m.Content)+len(m.Calls)+2)/3 + 8
+		for _, p := range m.Parts {
+			if n += int64(len(p.Text)+2) / 3; p.Image != nil {
+				n += min(aboutPicture, int64(len(p.Image.URL)+2)/3) // a unit is never less than a byte
+			}
+		}
 	}
 	return n
+}
+
+// aboutPicture is what models that see make of a picture, roughly.
+const aboutPicture = 1024
+
+// about estimates the tokens of a conversation with its tools.
+func (chat *Chat) about() int64 {
+	return about(chat.Messages) + int64(len(chat.Tools)+len(chat.Format)+2)/3
 }
 
 // aboutTexts estimates the tokens of texts that stand alone.

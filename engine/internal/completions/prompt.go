@@ -1,9 +1,6 @@
 package completions
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -18,6 +15,14 @@ const maxInput = 16 << 20
 
 // Prompt writes a text job (5050, 5001, 5002) as a conversation. The job's parameters have been checked.
 func Prompt(job engine.Job) (*Chat, error) {
+	whole, job, err := wholeChat(job)
+	if err != nil {
+		return nil, err
+	}
+	pictures, job, err := picturesOf(job)
+	if err != nil {
+		return nil, err
+	}
 	texts, err := Texts(job)
 	if err != nil {
 		return nil, err
@@ -27,13 +32,16 @@ func Prompt(job engine.Job) (*Chat, error) {
 	switch job.Kind {
 	case events.KindText:
 		if system := job.Params.Text("system"); system != "" {
-			chat.Messages = append(chat.Messages, Message{"system", system})
+			chat.Messages = append(chat.Messages, Message{Role: "system", Content: system})
 		}
 		before, err := conversation(job.Params.Text("messages"))
 		if err != nil {
 			return nil, err
 		}
 		chat.Messages = append(chat.Messages, before...)
+		if err := chat.extend(job, whole); err != nil {
+			return nil, err
+		}
 	case events.KindSummary:
 		length := "a few sentences"
 		if l := clip(job.Params.Text("length"), 256); l != "" {
@@ -45,8 +53,16 @@ func Prompt(job engine.Job) (*Chat, error) {
 	default:
 		return nil, &engine.InvalidError{Param: "kind", Reason: fmt.Sprintf("%d is no kind of text job that a chat model serves", job.Kind)}
 	}
-	if input != "" {
-		chat.Messages = append(chat.Messages, Message{"user", input})
+	switch id := job.Params.Text("tool_call_id"); {
+	case len(pictures) > 0:
+		if input != "" {
+			pictures = append([]Part{{Type: "text", Text: input}}, pictures...)
+		}
+		chat.Messages = append(chat.Messages, Message{Role: "user", Parts: pictures})
+	case id != "" && job.Kind == events.KindText:
+		chat.Messages = append(chat.Messages, Message{Role: "tool", Content: input, CallID: id})
+	case input != "":
+		chat.Messages = append(chat.Messages, Message{Role: "user", Content: input})
 	}
 	if len(chat.Messages) == 0 {
 		return nil, &engine.InvalidError{Param: "i", Reason: "a text job needs an input"}
@@ -111,63 +127,4 @@ func Texts(job engine.Job) ([]string, error) {
 		texts = append(texts, text)
 	}
 	return texts, nil
-}
-
-// conversation reads the messages parameter. Content is text, or an array of text parts; parts that name something to
-// fetch (pictures by URL) are refused, since the server would fetch it.
-func conversation(param string) ([]Message, error) {
-	if param == "" {
-		return nil, nil
-	}
-	invalid := func(format string, a ...any) error {
-		return &engine.InvalidError{Param: "messages", Reason: fmt.Sprintf(format, a...)}
-	}
-	var said []struct {
-		Role    string          `json:"role"`
-		Content json.RawMessage `json:"content"`
-	}
-	in := json.NewDecoder(strings.NewReader(param))
-	if err := in.Decode(&said); err != nil {
-		return nil, invalid("no JSON array of {role, content}: %s", clip(err.Error(), 200))
-	}
-	if _, err := in.Token(); !errors.Is(err, io.EOF) {
-		return nil, invalid("more than one JSON value")
-	}
-	out := make([]Message, 0, len(said)+1)
-	for i, m := range said {
-		switch m.Role {
-		case "system", "user", "assistant":
-		default:
-			return nil, invalid("message %d has role %q; there are system, user, assistant", i+1, clip(m.Role, 40))
-		}
-		text, err := content(m.Content)
-		if err != nil {
-			return nil, invalid("message %d: %s", i+1, err)
-		}
-		out = append(out, Message{m.Role, text})
-	}
-	return out, nil
-}
-
-// content reads one message's content.
-func content(raw json.RawMessage) (text string, err error) {
-	if bytes.HasPrefix(raw, []byte(`"`)) {
-		err = json.Unmarshal(raw, &text)
-		return text, err
-	}
-	var parts []struct {
-		Type string `json:"type"`
-		Text string `json:"text"`
-	}
-	if err := json.Unmarshal(raw, &parts); err != nil || len(parts) == 0 {
-		return "", errors.New("content is neither text nor an array of text parts")
-	}
-	var all strings.Builder
-	for _, p := range parts {
-		if p.Type != "text" {
-			return "", fmt.Errorf("content of type %q; only text is served", clip(p.Type, 40))
-		}
-		all.WriteString(p.Text)
-	}
-	return all.String(), nil
 }

@@ -106,7 +106,7 @@ func (s *Server) run(ctx context.Context, job engine.Job, emit func(engine.Part)
 		return nil, err
 	}
 	chat.Model = model.Server
-	guess := about(chat.Messages)
+	guess := chat.about()
 	if _, asked := job.Params.Lookup("max_tokens"); !asked && model.Context > 0 {
 		// our own default must not be what overflows the context; if the prompt alone does, the server says so
 		if room := int64(model.Context) - guess; room > 0 {

@@ -55,9 +55,10 @@ func Start(ctx context.Context, c Config) (n *Network, err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	n = &Network{Config: c, ctx: ctx, stop: cancel, nodes: map[string]*Node{}, names: append([]string{Hub}, c.Nodes...)}
+	begun := n // a return of nil takes n away
 	defer func() {
 		if err != nil {
-			n.Stop()
+			begun.Stop()
 		}
 	}()
 	soon, end := context.WithTimeout(ctx, 3*time.Minute)

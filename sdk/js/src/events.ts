@@ -25,6 +25,7 @@ export interface Invoice extends Head { type: 'Invoice'; Job: string; To: string
 export interface Running extends Head { type: 'Running'; Job: string; To: string; Lease: number; Progress: number; Plain?: boolean }
 export interface Refusal extends Head { type: 'Refusal'; Job: string; To: string; Code: string; Text: string; Owed: number }
 export interface Receipt extends Head { type: 'Receipt'; Job: string; To: string; Result: string; Amount: number }
+export interface Statement extends Head { type: 'Statement'; Job: string; To: string; Seq: number; Prev: string; Topped: number; Drawn: number; Withdrawn: number; Open: number }
 export interface Chunk extends Head { type: 'Chunk'; Job: string; To: string; Seq: number; Delta: string; Fin: boolean; X: string }
 export interface Cancel extends Head { type: 'Cancel'; Job: string; Kind: number; Node: string; Reason: string; Others: string[] }
 export interface Review extends Head { type: 'Review'; Job: string; Node: string; Rating: number; Role: string; JobKind: number; Receipt: string; Invoice: string; Preimage: string; Text: string }
@@ -37,10 +38,10 @@ export interface Input { Value: string; Type: string; Relay?: string; Marker?: s
 export interface Request extends Head {
   type: 'Request'; Kind: number; Profile: boolean; Inputs: Input[] | null; Params: { Name: string; Values: string[] }[] | null; Output: string; Bid: number | null; Pay: string[] | null;
   Relays: string[] | null; To: string[] | null; Deadline: number; SizeIn: number; SizeOut: number; Priority: string; Require: { Name: string; Value: string }[] | null;
-  Bids: { Seconds: number; Mode: string; Open: boolean } | null; Models: string[] | null; Address: string; Price: string; Order: string; Retry: string; Encrypted?: boolean; Closed?: boolean;
+  Bids: { Seconds: number; Mode: string; Open: boolean } | null; Models: string[] | null; Address: string; Price: string; Order: string; Retry: string; Credit: { Max: number; Last: string } | null; Encrypted?: boolean; Closed?: boolean;
 }
 export interface Closed extends Head { type: 'Closed'; Kind: number; Job: string; To: string }
-export type Said = Offer | Award | Invoice | Running | Refusal | Receipt | Cancel | Review | Result | Closed;
+export type Said = Offer | Award | Invoice | Running | Refusal | Receipt | Statement | Cancel | Review | Result | Closed;
 export type Message = Said | Chunk | Request | Announcement | Heartbeat | Reputation;
 
 export class Malformed extends Error {}
@@ -174,6 +175,16 @@ function parseFeedback(r: Reader): Message {
       expect('success');
       if (!r.has('encrypted')) fail('a receipt is always encrypted');
       return { type: 'Receipt', ...about(), Result: r.needID('result'), Amount: r.amount()[0] };
+    case 'statement': {
+      expect('success');
+      if (!r.has('encrypted')) fail('a statement is always encrypted');
+      const m: Statement = {
+        type: 'Statement', ...about(), Seq: r.needNumber('seq'), Prev: r.id('prev'), Topped: r.needNumber('topped'), Drawn: r.needNumber('drawn'),
+        Withdrawn: r.needNumber('withdrawn'), Open: r.needNumber('open'),
+      };
+      if (m.Seq < 1 || !m.Prev !== (m.Seq === 1) || m.Drawn + m.Withdrawn + m.Open > m.Topped) fail('a statement whose numbers do not fit');
+      return m;
+    }
   }
   return fail('not a step of this profile');
 }
@@ -213,6 +224,9 @@ function parseResult(r: Reader): Result {
 
 const inputsOf = (r: Reader): Input[] => r.all('i').map(([Value, Type = 'text', Relay = '', Marker = '']) => ({ Value, Type, Relay, Marker }));
 
+const creditOf = (values: string[] | undefined, r: Reader) =>
+  !values ? null : values.length === 2 ? { Max: r.parse('credit', values[0]), Last: r.hex('credit', values[1]) } : fail('a credit is an amount and a statement');
+
 function parseRequest(r: Reader): Request {
   const size = r.one('size'), bids = r.one('bids'), p = r.all('p').map((v) => r.hex('p', v[0]));
   const prof = r.text('profile');
@@ -228,7 +242,7 @@ function parseRequest(r: Reader): Request {
     SizeIn: size ? r.parse('size', size[0]) : 0, SizeOut: size ? r.parse('size', size[1]) : 0, Priority: r.text('priority'),
     Require: r.all('require').map(([Name, Value]) => ({ Name, Value: Value ?? fail('a requirement without a value') })),
     Bids: bids ? { Seconds: r.parse('bids', bids[0]), Mode: bids[1], Open: bids[2] === 'open' } : null, Models: r.all('t').map((v) => v[0]),
-    Address: r.text('a'), Price: r.id('price'), Order: r.id('order'), Retry: r.id('retry'), Encrypted: r.has('encrypted'),
+    Address: r.text('a'), Price: r.id('price'), Order: r.id('order'), Retry: r.id('retry'), Credit: creditOf(r.one('credit'), r), Encrypted: r.has('encrypted'),
   };
 }
 

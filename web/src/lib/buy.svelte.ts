@@ -17,11 +17,13 @@ import { t } from '../strings';
 export interface Order {
   kind: number; inputs: events.Input[]; params: [string, string][]; output?: string; way: 'auction' | 'direct'; node?: string; max: number; pay: string[];
   priority: 'low' | 'normal' | 'high'; require: [string, string][]; life: number; window: number; choice: 'auto' | 'manual' | 'first'; group?: string;
+  others?: Set<string>; // nodes that have it already: the same job goes to different ones
 }
-export type Phase = 'sign' | 'publish' | 'offers' | 'award' | 'answer' | 'invoice' | 'paying' | 'work' | 'open' | 'receipt' | 'done' | 'failed';
+export type Phase = 'sign' | 'publish' | 'offers' | 'award' | 'answer' | 'invoice' | 'shown' | 'paying' | 'work' | 'open' | 'receipt' | 'done' | 'failed';
 
 export class BuyError extends Error {}
 const now = () => Math.floor(Date.now() / 1000);
+const randomHex = (bytes: number) => [...crypto.getRandomValues(new Uint8Array(bytes))].map((b) => b.toString(16).padStart(2, '0')).join('');
 const answerIn = 15, receiptIn = 4, most = 24;
 
 export class Purchase {
@@ -32,8 +34,10 @@ export class Purchase {
   result = $state.raw<Result>();
   text = $state(''); // of the result, or of the stream while it lasts
   began = performance.now();
+  readonly submitted: Promise<void>; // when it has an entry, or has ended without
   readonly ended: Promise<void>; // when run has ended, well or not
   private end: () => void = () => {};
+  private sent: () => void = () => {};
   private picked?: Offer;
   private node = '';
   private wake: () => void = () => {};
@@ -45,6 +49,7 @@ export class Purchase {
 
   constructor(readonly order: Order | undefined, readonly signer: Signer) {
     this.ended = new Promise((resolve) => { this.end = resolve; });
+    this.submitted = new Promise((resolve) => { this.sent = resolve; });
   }
 
   get offers(): Offer[] { return this.entry?.at(now()).offers ?? []; }
@@ -53,6 +58,7 @@ export class Purchase {
   async run() {
     try {
       if (!this.entry) await this.submit();
+      this.sent();
       this.listen();
       await this.choose();
       await this.award();
@@ -62,7 +68,7 @@ export class Purchase {
       this.phase = 'done';
       const e = this.entry!;
       await e.fact({ ended: 'delivered', tookMs: e.facts.tookMs ?? performance.now() - this.began });
-      notices.tell('done', 'success', t.notice.done(e.id.slice(0, 8)), `jobs/${e.id}`);
+      if (!['chat', 'batch'].includes(e.facts.group ?? '') || document.hidden) notices.tell('done', 'success', t.notice.done(e.id.slice(0, 8)), `jobs/${e.id}`);
     } catch (err) {
       this.error = t.error(err);
       this.phase = 'failed';
@@ -74,6 +80,7 @@ export class Purchase {
       this.stop();
       running.delete(this.entry?.id ?? '');
       session.refreshBalance();
+      this.sent();
       this.end();
     }
   }
@@ -102,11 +109,13 @@ export class Purchase {
     const deadline = at + o.life;
     tags.push(['profile', events.profile], ['deadline', String(deadline)], ['alt', node ? 'Encrypted job' : kindOf(o.kind)!.alt]);
     if (node) tags.push(['encrypted', 'nip44']);
+    else tags.push(['salt', randomHex(8)]); // two equal jobs of one second would be one event
     tags.push(['expiration', String(deadline + events.keepJob)]);
     return { kind: o.kind, created_at: at, tags, content: '' };
   }
 
   private async submit() {
+    await market.ready();
     let draft = this.draft(), plain: string | undefined;
     const to = draft.tags.find((tag) => tag[0] === 'p')?.[1];
     if (to) draft = await close(draft, to, (peer, text) => this.signer.encrypt(peer, (plain = text)));
@@ -178,7 +187,7 @@ export class Purchase {
   }
   fitting(): Offer[] {
     const seen = new Set<string>();
-    return this.offers.filter((o) => this.fits(o) && !seen.has(o.Author) && seen.add(o.Author));
+    return this.offers.filter((o) => this.fits(o) && !this.order?.others?.has(o.Author) && !seen.has(o.Author) && seen.add(o.Author));
   }
 
   // pick takes an offer, by its user's click.
@@ -206,6 +215,7 @@ export class Purchase {
     if (req.Bids.Mode !== 'manual') this.picked ??= this.fitting()[0];
     if (!this.picked) throw new BuyError(this.offers.length ? 'buy:dear' : 'buy:nooffers');
     this.node = this.picked.Author;
+    this.order?.others?.add(this.node);
   }
 
   private async award() {
@@ -231,7 +241,8 @@ export class Purchase {
   private get hold() { return this.picked?.Pay === 'hold' || this.mine()?.invoices[0]?.Pay === 'hold'; }
 
   private async pay() {
-    if (this.sealed || this.entry!.facts.hash) return;
+    if (this.sealed) return;
+    if (this.entry!.facts.hash) return this.payAgain();
     this.phase = 'answer';
     const e = this.entry!, till = e.req.Bids ? Math.max(...(e.at(now()).best?.awards ?? []).map((a) => a.Until), 0) : e.req.At + answerIn;
     const answer = await this.until(Math.min(till + 2, e.req.Deadline), () => {
@@ -255,23 +266,41 @@ export class Purchase {
     const { decode } = await import('./bolt11');
     const inv = decode(bolt11);
     await e.fact({ hash: inv.hash, bolt11, amount: inv.amount, at: now() });
-    const wallet = session.wallet;
+    await this.payWith(inv.hash, bolt11, inv.amount);
+  }
+
+  // payAgain goes on with a payment that was committed to before the page was left: the wallet is asked first. The invoice is
+  // the same, which can be paid once.
+  private async payAgain() {
+    const e = this.entry!, { hash, bolt11, amount, preimage } = e.facts, mine = this.mine();
+    if (preimage || e.facts.void || mine?.runs.length || mine?.results.some((r) => !r.Sealed)) return;
+    const known = await session.wallet?.sent?.(hash!).catch(() => undefined);
+    if (known) return e.fact({ preimage: known });
+    await this.payWith(hash!, bolt11!, amount!, true);
+  }
+
+  // payWith pays what is committed to; without a wallet it is shown. It returns once the payment is under way. A wallet that
+  // refuses to pay again has not said that nothing was paid.
+  async payWith(hash: string, bolt11: string, amount: number, again = false) {
+    const e = this.entry!, wallet = session.wallet;
     if (!wallet) {
-      this.invoice = { bolt11, amount: inv.amount };
+      this.invoice = { bolt11, amount };
+      this.phase = 'shown';
       this.tell(t.log.shown);
       return;
     }
+    this.invoice = undefined;
     this.phase = 'paying';
-    this.tell(t.log.paying(inv.amount, wallet.name));
+    this.tell(t.log.paying(amount, wallet.name));
     const { sha256Hex } = await import('./bolt11');
-    this.paying = wallet.pay(bolt11, inv.hash).then(async (preimage) => {
-      if (sha256Hex(preimage) !== inv.hash) throw new PayError('the wallet gave a proof that does not fit the invoice');
+    this.paying = wallet.pay(bolt11, hash).then(async (preimage) => {
+      if (sha256Hex(preimage) !== hash) throw new PayError('the wallet gave a proof that does not fit the invoice');
       await e.fact({ preimage });
-      this.tell(t.log.paid(inv.amount));
+      this.tell(t.log.paid(amount));
       session.refreshBalance();
     }).catch(async (err) => {
-      this.payFailed = err;
-      if (err instanceof PayError && err.gone) await e.fact({ void: err.message });
+      this.payFailed = again ? new PayError(String((err as Error).message)) : err;
+      if (!again && err instanceof PayError && err.gone) await e.fact({ void: err.message });
     }).finally(() => this.wake());
   }
 
@@ -318,7 +347,7 @@ export class Purchase {
           this.payFailed = undefined;
           continue;
         }
-        if (err.gone || now() > e.req.Deadline) throw new BuyError('pay:' + err.message);
+        if (err.gone || now() >= e.req.Deadline) throw new BuyError('pay:' + err.message);
         await new Promise((r) => setTimeout(r, 2000));
         continue;
       }
@@ -356,6 +385,7 @@ export class Purchase {
     if (sealedSum(sealed) !== m.Sealed!.Sum) throw new BuyError('result:the sealed bytes are not those that the node signed');
     if (m.Amount === null) throw new BuyError('result:it names no price');
     if (!e.facts.hash) await this.send(m.Bolt11, m.Amount, m.Sealed!.PaymentHash);
+    else if (!e.facts.preimage && !this.paying) await this.payAgain();
     await this.until(e.req.Deadline, () => (e.facts.preimage || this.payFailed ? true : undefined));
     if (!e.facts.preimage) throw new BuyError('pay:' + (this.payFailed?.message ?? 'the invoice was not paid in time'));
     return unseal({ job: e.id, node: this.node, customer: e.req.Author }, e.facts.preimage, sealed, m.X);
@@ -393,6 +423,14 @@ export function buy(order: Order): Purchase {
   const p = new Purchase(order, session.signer!);
   p.run();
   return p;
+}
+
+// copies buys the same job at several nodes, to compare their answers: in auctions each takes what the others did not, else
+// the nodes are given. They share a group.
+export function copies(order: Order, count: number, nodes: string[]): Purchase[] {
+  const group = 'copies ' + randomHex(8), others = new Set<string>();
+  if (order.way === 'direct') return nodes.slice(0, count).map((node) => buy({ ...order, node, group }));
+  return Array.from({ length: count }, () => buy({ ...order, group, others }));
 }
 
 // resume goes on with a job that was left: the page was closed, or the network was away.

@@ -23,7 +23,7 @@ export function ago(unix: number, now = Date.now() / 1000): string {
 
 export const clock = (unix: number) => new Date(unix * 1000).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' });
 export const seconds = (ms: number) => (ms < 950 ? `${Math.round(ms)} ms` : `${short.format(Math.round(ms / 100) / 10)} s`);
-export const bytes = (n: number) => (n < 1024 ? `${n} B` : n < 1 << 20 ? `${Math.round(n / 1024)} kB` : `${short.format(Math.round(n / 104857.6) / 10)} MB`);
+export const bytes = (n: number) => (n < 1024 ? `${n} B` : n < 1 << 20 ? `${Math.round(n / 1024)} kB` : n >= 1 << 30 ? `${short.format(Math.round(n / 107374182.4) / 10)} GB` : `${short.format(Math.round(n / 104857.6) / 10)} MB`);
 
 const alphabet = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l';
 function polymod(values: number[]): number {

@@ -35,8 +35,8 @@ class Market {
       this.hear(ev);
       this.later();
     }, () => {
+      this.show();
       this.loaded = true;
-      this.later();
     });
     setInterval(() => this.show(), 15_000);
     setInterval(() => this.keep(), 60_000);
@@ -105,6 +105,11 @@ class Market {
     }
     this.nodes = nodes.sort((a, b) => Number(b.alive) - Number(a.alive) || (a.key < b.key ? -1 : 1));
     this.listings = listings.sort((a, b) => Number(b.node.alive) - Number(a.node.alive) || a.typical - b.typical || (a.id < b.id ? -1 : 1));
+  }
+
+  // ready waits a moment for the relays to have told what they have: the page may just have been opened.
+  async ready() {
+    for (const till = Date.now() + 5000; !this.loaded && Date.now() < till; ) await new Promise((r) => setTimeout(r, 50));
   }
 
   node(key: string) { return this.nodes.find((n) => n.key === key); }

@@ -72,16 +72,16 @@ def wrong_key():
 
 
 def giant_prompt():
-    for size, says in (60, "TOO_LARGE"), (6000, "at most 36000 travel"):
+    for size, says in (60, "TOO_LARGE"), (6000, "tokens of context"):
         giant = [{"role": "user", "content": "Count to 12. " * size}]
         fails(lambda: client.messages.create(**{**ask, "messages": giant}), anthropic.BadRequestError, says)
 
 
 def not_carried():
-    tool = {"name": "f", "input_schema": {"type": "object"}}
-    fails(lambda: client.messages.create(**ask, tools=[tool]), anthropic.BadRequestError, "tools")
-    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
-    fails(lambda: client.messages.create(**{**ask, "messages": [{"role": "user", "content": [picture]}]}), anthropic.BadRequestError, "image")
+    tool = {"type": "web_search_20250305", "name": "web_search"}
+    fails(lambda: client.messages.create(**ask, tools=[tool]), anthropic.BadRequestError, "runs on the service itself")
+    paper = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "AAAA"}}
+    fails(lambda: client.messages.create(**{**ask, "messages": [{"role": "user", "content": [paper]}]}), anthropic.BadRequestError, "document")
 
 
 def no_money():

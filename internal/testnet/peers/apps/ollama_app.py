@@ -57,7 +57,7 @@ def wrong_key():
 
 
 def giant_prompt():
-    fails(lambda: client.chat(**{**ask, "messages": [{"role": "user", "content": "Count to 12. " * 6000}]}), 400, "at most 36000 travel")
+    fails(lambda: client.chat(**{**ask, "messages": [{"role": "user", "content": "Count to 12. " * 6000}]}), 400, "tokens of context")
 
 
 def not_carried():

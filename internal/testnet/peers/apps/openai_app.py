@@ -93,13 +93,13 @@ def wrong_key():
 
 
 def giant_prompt():
-    for size, says in (60, "TOO_LARGE"), (6000, "at most 36000 travel"):
+    for size, says in (60, "TOO_LARGE"), (6000, "tokens of context"):
         giant = [{"role": "user", "content": "Count to 12. " * size}]
         fails(lambda: client.chat.completions.create(**{**ask, "messages": giant}), openai.BadRequestError, "context_length_exceeded", says)
 
 
 def not_carried():
-    fails(lambda: client.chat.completions.create(**ask, tools=[{"type": "function", "function": {"name": "f"}}]), openai.BadRequestError, "unsupported_parameter", "tools")
+    fails(lambda: client.chat.completions.create(**ask, n=2), openai.BadRequestError, "unsupported_parameter", "one answer")
 
 
 def no_money():

@@ -234,8 +234,8 @@ func (r *Relay) mount(door *httpd.Server) {
 	}
 	door.Registry().MustRegister(append(r.meters.all(), r.store.meters()...)...)
 	r.mountOperation(door)
-	r.mountManage(door)
 	r.mountViews(door)
+	r.mountManage(door)
 	door.Check("relay", r.well)
 }
 

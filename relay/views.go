@@ -50,12 +50,10 @@ func (r *Relay) openViews() (err error) {
 	return err
 }
 
-// gather gives what filters find. Where encrypted jobs are for their parties, they are not looked at.
+// gather gives what filters find. What banned keys said is not looked at, nor are encrypted jobs where they are for their parties.
 func (r *Relay) gather(ctx context.Context, filters nostr.Filters) (all []*nostr.Event, err error) {
-	var show func(*nostr.Event) bool
-	if r.PrivateJobs {
-		show = func(ev *nostr.Event) bool { return !events.IsEncrypted(ev) }
-	}
+	private := r.terms().PrivateJobs
+	show := func(ev *nostr.Event) bool { return r.visible(ev) && !(private && events.IsEncrypted(ev)) }
 	ok := r.inTurn(ctx, func(pause func() bool) {
 		for _, h := range r.store.query(ctx, filters, maxShown, show, pause) {
 			if ev := r.store.event(h); ev != nil {

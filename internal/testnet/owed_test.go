@@ -141,7 +141,7 @@ func TestDebtsAreWithdrawnOnce(t *testing.T) {
 	}{
 		{"a stranger", events.CodeDenied, events.GenerateKeys(), o.job, good.Bolt11},
 		{"another job", events.CodeDenied, key, events.ID(strings.Repeat("ab", 32)), good.Bolt11},
-		{"no job", events.CodeDenied, key, "", good.Bolt11},
+		{"no job, which is about an account", events.CodeInvalidParameter, key, "", good.Bolt11},
 		{"more than is owed", events.CodeInvalidParameter, key, o.job, o.invoice(t, payer, o.owed+events.Sat, text, time.Hour).Bolt11},
 		{"for something else", events.CodeInvalidParameter, key, o.job, o.invoice(t, payer, o.owed, "infernet "+string(o.job), time.Hour).Bolt11},
 		{"about to expire", events.CodeExpired, key, o.job, o.invoice(t, payer, o.owed, text, 2*time.Second).Bolt11},

@@ -37,7 +37,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 		{"unknown model", func(o *consumer.Order) { o.Params = events.Params{param("model", "ecko")} }, events.CodeUnsupportedModel, "echo"},
 		{"bid too low", func(o *consumer.Order) { o.MaxCost = 2 * events.Sat }, events.CodeUnderbid, "2 sat"},
 		{"prompt too large", func(o *consumer.Order) { o.Inputs[0].Value = strings.Repeat("word ", 200) }, events.CodeTooLarge, "40"},
-		{"way to pay", func(o *consumer.Order) { o.Pay = []string{events.PayCredit} }, events.CodeInvalidParameter, "credit"},
+		{"way to pay", func(o *consumer.Order) { o.Pay = []string{events.PayZap} }, events.CodeInvalidParameter, "zap"},
 		{"private url input", func(o *consumer.Order) { o.Inputs[0] = events.Input{Value: "https://10.0.0.1", Type: "url"} }, events.CodeInvalidParameter, "public"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -59,6 +59,8 @@ export async function story(run, { extension = true, args = [], ...options } = {
     // accessible holds the view to axe: nothing serious.
     async accessible(where) {
       await page.evaluate(axe + ';0').catch(() => {}); // the page's policy forbids script elements, not the debugger
+      // what fades in or out has no colours of its own yet
+      await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime < Infinity).map((a) => a.finished.catch(() => {}))));
       const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
       const bad = found.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
       must(bad.length === 0, `${where}: axe: ${bad.map((v) => `${v.id} (${v.nodes.map((n) => n.target).slice(0, 3).join(', ')}): ${v.help}`).join('; ')}`);

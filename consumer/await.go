@@ -148,9 +148,6 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 	case m.X != "" && m.X != events.ContentHash(text):
 		return nil, bad("its hash is not its text's")
 	}
-	if j.hold() {
-		j.unlocked(ctx, takenIn)
-	}
 	if j.credit() {
 		if err := j.drawn(m, text); err != nil {
 			return nil, err
@@ -165,6 +162,9 @@ func (j *job) verify(ctx context.Context) (*Delivery, error) {
 		if err := j.win(); err != nil {
 			return nil, err
 		}
+	}
+	if j.hold() { // only once it is sure which of a pair is taken
+		j.unlocked(ctx, takenIn)
 	}
 	d := &Delivery{
 		Files: files, Job: j.req.ID, Node: j.node, Model: m.Model, Text: text, Usage: m.Usage, Pay: j.payWay(m), Paid: j.paid, Hash: j.hash,

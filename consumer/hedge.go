@@ -169,13 +169,22 @@ func (w *hearing) first(s Step) {
 	case *events.Award:
 		w.chose(m.Node)
 	case *events.Chunk:
-		w.mu.Lock()
-		if !over(w.heard) {
-			close(w.heard)
+		w.works()
+	case *events.Result: // its node may still be about to take the money
+		if m.Author == w.node() {
+			w.works()
 		}
-		w.mu.Unlock()
 	}
 	w.tell(s)
+}
+
+// works notes that the first job's node works, or has delivered: no second one is needed.
+func (w *hearing) works() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !over(w.heard) {
+		close(w.heard)
+	}
 }
 
 // chose notes which node the first job is at.

@@ -36,9 +36,10 @@ func bench(t *testing.T) string {
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("needs node: apt-get install nodejs npm")
 	}
-	place, dir := need(t, "get-npm.sh", "."), t.TempDir()
-	for _, name := range []string{"src", "test"} {
-		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(name)); err != nil {
+	place, root := need(t, "get-npm.sh", "."), t.TempDir()
+	dir := filepath.Join(root, "web")
+	for from, to := range map[string]string{"src": "web/src", "test": "web/test", "../sdk/js/src": "sdk/js/src"} {
+		if err := os.CopyFS(filepath.Join(root, to), os.DirFS(from)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import tailwindcss from '@tailwindcss/vite';
 import { defineConfig, type Plugin } from 'vite';
@@ -26,6 +27,7 @@ function offline(): Plugin {
 
 export default defineConfig({
   base: './', // the page may lie in any folder of any host
+  resolve: { alias: { '@sdk': fileURLToPath(new URL('../sdk/js/src', import.meta.url)) } }, // events and Fold are ported once, there
   plugins: [svelte(), tailwindcss(), offline()],
   build: { target: 'es2022', modulePreload: { polyfill: false }, assetsInlineLimit: 0, reportCompressedSize: true },
   worker: { format: 'es' },

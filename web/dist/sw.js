@@ -1,6 +1,6 @@
 // The service worker: the page opens without a network, and tells what happened while it is not in front.
-const version = "966576c3706f";
-const files = ["./assets/base-CdLgTvhE.js","./assets/bolt11-C1sD8bK8.js","./assets/dist-BsbcV6pe.js","./assets/hkdf-O3jxx3FO.js","./assets/hmac-DBKgSYa-.js","./assets/index-7ZDMpXvH.css","./assets/index-BSyDjgZv.js","./assets/nip44-CmwSUso2.js","./assets/nip46-CZfY1BkQ.js","./assets/pool-CfIUqAgt.js","./assets/pure-Ct5jxqH4.js","./assets/scrypt-CATKocti.js","./assets/sealed-Dj9c7Sdg.js","./assets/secp256k1-C68k4pd3.js","./assets/sha2-DHX-xIm-.js","./assets/uPlot.esm-BScb58at.js","./assets/utils-Bd0eqLd2.js","./assets/verify.worker-D7r9-bfL.js","./icon-192.png","./icon-512.png","./icon.svg","./manifest.webmanifest"];
+const version = "b432ed8c1b84";
+const files = ["./assets/base-CdLgTvhE.js","./assets/bolt11-C1sD8bK8.js","./assets/dist-BsbcV6pe.js","./assets/hkdf-O3jxx3FO.js","./assets/hmac-DBKgSYa-.js","./assets/index-7ZDMpXvH.css","./assets/index-BXlhIg4F.js","./assets/nip44-CmwSUso2.js","./assets/nip46-CZfY1BkQ.js","./assets/pool-CfIUqAgt.js","./assets/pure-Ct5jxqH4.js","./assets/scrypt-CATKocti.js","./assets/sealed-Dj9c7Sdg.js","./assets/secp256k1-C68k4pd3.js","./assets/sha2-DHX-xIm-.js","./assets/uPlot.esm-BScb58at.js","./assets/utils-Bd0eqLd2.js","./assets/verify.worker-D7r9-bfL.js","./icon-192.png","./icon-512.png","./icon.svg","./manifest.webmanifest"];
 
 self.addEventListener('install', (e) => {
   e.waitUntil(caches.open(version).then((cache) => cache.addAll(['./', ...files.filter((f) => f !== './index.html')])).then(() => self.skipWaiting()));

@@ -1,8 +1,8 @@
 // Buying one job: request, offers, award, payment, stream, result, receipt. The same steps as the Go consumer, top to bottom.
 // Each first looks at what was said before, so that running it again goes on after a reload.
-import * as events from './events';
-import { close, open, Kind, type Draft, type Offer, type Request, type Result, type Message } from './events';
-import { isOver } from './fold';
+import * as events from '@sdk/events';
+import { close, open, Kind, type Draft, type Offer, type Request, type Result, type Message } from '@sdk/events';
+import { isOver } from '@sdk/fold';
 import { kindOf } from './kinds';
 import { jobs, type Entry } from './jobs.svelte';
 import { market } from './market.svelte';

@@ -1,7 +1,7 @@
 // The jobs of who is signed in: what was asked for, what was said about it, and what this page wrote down for it.
 import * as db from './db';
-import { open, Kind, type Message, type Request, type Said, Malformed } from './events';
-import { fold, isOver, type Job, type State } from './fold';
+import { open, Kind, type Message, type Request, type Said, Malformed } from '@sdk/events';
+import { fold, isOver, type Job, type State } from '@sdk/fold';
 import { kinds } from './kinds';
 import type { Event } from './relay';
 import { session } from './session.svelte';

@@ -1,6 +1,6 @@
 // The market as the relays tell it: who is there, what they run, for how much.
 import * as db from './db';
-import { alive, cost, parse, Kind, type Announcement, type Heartbeat, type Market as Facts, type Model, type Review } from './events';
+import { alive, cost, parse, Kind, type Announcement, type Heartbeat, type Market as Facts, type Model, type Review } from '@sdk/events';
 import { foreign } from './format';
 import type { Event } from './relay';
 import { session } from './session.svelte';

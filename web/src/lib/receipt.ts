@@ -1,5 +1,5 @@
 // What a receipt proves, checked here: signatures were checked when the events came in, by verify.
-import type { Job } from './fold';
+import type { Job } from '@sdk/fold';
 import type { Entry } from './jobs.svelte';
 import { sats } from './format';
 import { t } from '../strings';

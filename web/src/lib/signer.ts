@@ -1,5 +1,5 @@
 // Who signs: a NIP-07 extension, a NIP-46 bunker, or the daemon that served the page. The page itself never holds the key.
-import type { Draft, Opener } from './events';
+import type { Draft, Opener } from '@sdk/events';
 import type { Event } from './relay';
 import { verified } from './verify';
 

@@ -67,7 +67,7 @@ func (j *job) catchUp(ctx context.Context) {
 
 // recall rebuilds a job from the ledger.
 func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (*job, error) {
-	j := &job{c: c, signer: c.Signer, watch: watch, offers: map[events.ID]*nostr.Event{}, recalled: true}
+	j := &job{c: c, watch: watch, offers: map[events.ID]*nostr.Event{}, recalled: true}
 	order, ok, err := c.Ledger.Value(id, "order")
 	if err != nil || !ok {
 		return nil, errors.Join(errors.New("it is not in the ledger"), err)
@@ -75,12 +75,8 @@ func (c *Consumer) recall(ctx context.Context, id events.ID, watch func(Step)) (
 	if err := json.Unmarshal(order, &j.order); err != nil {
 		return nil, fmt.Errorf("order: %w", err)
 	}
-	if secret, _, err := c.Ledger.Value(id, "key"); err != nil {
+	if j.signer, err = c.Ledger.Signer(id, c.Signer); err != nil {
 		return nil, err
-	} else if len(secret) > 0 {
-		if j.signer, err = events.NewKeys(string(secret)); err != nil {
-			return nil, err
-		}
 	}
 	if c, err := c.Ledger.Commitment(id); err != nil {
 		return nil, err

@@ -66,13 +66,8 @@ func (c *Consumer) debtOf(ctx context.Context, paid ledger.Commitment) (d *Debt,
 	}) {
 		return nil, nil, nil
 	}
-	signer = c.Signer
-	if secret, _, err := c.Ledger.Value(paid.Job, "key"); err != nil {
+	if signer, err = c.Ledger.Signer(paid.Job, c.Signer); err != nil {
 		return nil, nil, err
-	} else if len(secret) > 0 {
-		if signer, err = events.NewKeys(string(secret)); err != nil {
-			return nil, nil, err
-		}
 	}
 	if signer == nil {
 		return nil, nil, errors.New("the key that it was ordered by is not here")

@@ -116,13 +116,9 @@ func read(ctx context.Context, l *ledger.Ledger, job events.ID, own events.Signe
 	if err != nil {
 		return nil, err
 	}
-	reader := own
-	if secret, _, err := l.Value(job, "key"); err != nil {
+	reader, err := l.Signer(job, own)
+	if err != nil {
 		return nil, err
-	} else if len(secret) > 0 {
-		if reader, err = events.NewKeys(string(secret)); err != nil {
-			return nil, err
-		}
 	}
 	for _, ev := range kept {
 		var m events.Message

@@ -152,11 +152,11 @@ func (a *app) ledgerProof(ctx context.Context, arg string) (*events.Proof, error
 	if err != nil {
 		return nil, err
 	}
-	secret, _, err := l.Value(id, "key")
+	signer, err := l.Signer(id, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("job %s: %w", cutKey(string(id)), err)
 	}
-	if len(secret) == 0 { // bought with a key of the user's own
+	if signer == nil { // bought with a key of the user's own
 		path := a.settings.text("run.key")
 		if path == "" {
 			return prove(ctx, l, id, nil)
@@ -168,11 +168,7 @@ func (a *app) ledgerProof(ctx context.Context, arg string) (*events.Proof, error
 		defer done()
 		return prove(ctx, l, id, signer)
 	}
-	keys, err := events.NewKeys(string(secret))
-	if err != nil {
-		return nil, fmt.Errorf("job %s: %w", cutKey(string(id)), err)
-	}
-	return prove(ctx, l, id, keys)
+	return prove(ctx, l, id, signer)
 }
 
 // prove collects what the ledger has of a job: the result, its receipt, and what opens both. reader is who bought it; nil

@@ -127,6 +127,15 @@ func put(tx *durable.Tx, job events.ID, name string, value []byte) ([]byte, erro
 	return value, err
 }
 
+// Signer gives who ordered a job: the key that it was given for itself, else own, which may be nil.
+func (l *Ledger) Signer(job events.ID, own events.Signer) (events.Signer, error) {
+	secret, _, err := l.Value(job, "key")
+	if err != nil || len(secret) == 0 {
+		return own, err
+	}
+	return events.NewKeys(string(secret))
+}
+
 // Value gives a fact or secret of a job; ok is false if there is none.
 func (l *Ledger) Value(job events.ID, name string) (value []byte, ok bool, err error) {
 	err = l.db.QueryRow("select value from facts where job = ? and name = ?", string(job), name).Scan(&value)

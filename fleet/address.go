@@ -95,9 +95,9 @@ func ask(ctx context.Context, c *http.Client, text string) (Address, error) {
 		if _, _, err := net.SplitHostPort(text); err != nil {
 			text = net.JoinHostPort(strings.Trim(text, "[]"), "3000") // where nodes are by default
 		}
-		bases = []string{"http://" + text, "https://" + text}
+		bases = []string{"https://" + text, "http://" + text}
 	}
-	var errs []error
+	var last error
 	for _, base := range bases {
 		u, err := url.Parse(base)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -105,7 +105,7 @@ func ask(ctx context.Context, c *http.Client, text string) (Address, error) {
 		}
 		who, err := identify(ctx, c, u.Scheme+"://"+u.Host)
 		if err != nil {
-			errs = append(errs, err)
+			last = err
 			continue
 		}
 		a := Address{Node: who.Node}
@@ -114,7 +114,11 @@ func ask(ctx context.Context, c *http.Client, text string) (Address, error) {
 		}
 		return a, nil
 	}
-	return Address{}, errors.Join(errs...)
+	var silent *url.Error
+	if errors.As(last, &silent) {
+		last = fmt.Errorf("no node answers at %s: %w; its key, or the address that it shows (infernet provide owner), needs no way to it", text, silent.Err)
+	}
+	return Address{}, last
 }
 
 func identify(ctx context.Context, c *http.Client, base string) (who Identity, err error) {

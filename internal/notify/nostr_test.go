@@ -82,7 +82,7 @@ func TestTheOwnerReadsPrivateMessages(t *testing.T) {
 		t.Errorf("the message is %s", first)
 	}
 	for _, wrap := range found {
-		if strings.Contains(wrap.String(), string(node.PublicKey())) || strings.Contains(wrap.String(), "GPU") {
+		if strings.Contains(wrap.String(), string(node.PublicKey())) || strings.Contains(wrap.String(), n.Title) || strings.Contains(wrap.String(), string(n.Job)) {
 			t.Error("the wrap shows who wrote, or what")
 		}
 	}
